@@ -1,0 +1,1 @@
+//! The chat domain as values: names, commands, events, presence. No IO.

@@ -1,0 +1,2 @@
+//! The program `madang`.
+fn main() {}
