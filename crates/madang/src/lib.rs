@@ -1,1 +1,21 @@
-//! WebSocket endpoints on tokio: on_open, on_message, on_close, on_error over a Session.
+//! WebSocket endpoints.
+mod driver;
+mod endpoint;
+pub mod harness;
+mod message;
+mod mount;
+mod request;
+mod session;
+mod sessions;
+mod settings;
+mod topic;
+
+pub use endpoint::{Closed, Endpoint, Error, Side};
+pub use message::Message;
+pub use mount::Mount;
+pub use request::{Handshake, Refusal, Request};
+pub use session::{AnySession, SendError, Session, SessionId};
+pub use sessions::Sessions;
+pub use settings::Settings;
+pub use topic::{Log, LogError, Page, PageFuture, RingLimits, Start, Topic};
+pub use websocket::{Close, CloseCode, Frame, ProtocolError, Opcode, handshake::server::HandshakeError};

@@ -1,0 +1,130 @@
+//! The trait that a program implements to have a WebSocket endpoint.
+
+use std::{future::Future, io};
+
+use axum::response::IntoResponse;
+use http::StatusCode;
+use websocket::{CloseCode, ProtocolError, handshake::server::HandshakeError};
+
+use crate::{
+    message::Message,
+    request::{Handshake, Refusal},
+    session::Session,
+    topic::LogError,
+};
+
+/// What happens to the sessions of one kind.
+///
+/// | callback | when | how often |
+/// |---|---|---|
+/// | [`on_handshake`](Self::on_handshake) | a client asks for a session | once, before there is one |
+/// | [`on_open`](Self::on_open) | the session is open | once, before any message |
+/// | [`on_message`](Self::on_message) | a whole message has come | for each, in the order sent |
+/// | [`on_error`](Self::on_error) | the session ends by a fault | at most once, before `on_close` |
+/// | [`on_close`](Self::on_close) | the session has ended | once, last, whatever happened |
+///
+/// The callbacks of one session never overlap: the next begins when the one before has ended.
+/// Sessions run side by side, each in a task of its own. While a callback is busy its session is not
+/// read, so a fast sender waits in TCP and not in memory; what is sent to the session is still
+/// written. A panic in a callback is caught: it reaches `on_error` and ends that session alone, with 1011.
+pub trait Endpoint: Send + Sync + 'static {
+    /// What the endpoint knows of a session from its beginning to the end of `on_close`, such as the
+    /// user. What changes meanwhile goes into a `Mutex` in it.
+    type Data: Send + Sync + 'static;
+
+    /// Decides whether a client may come in, and makes the session's data.
+    ///
+    /// The request is a valid WebSocket handshake. A refusal is answered over HTTP.
+    fn on_handshake(
+        &self,
+        handshake: &mut Handshake,
+    ) -> impl Future<Output = Result<Self::Data, Refusal>> + Send;
+
+    /// The session is open; what is sent here comes before anything else.
+    fn on_open(&self, session: &Session<Self::Data>) -> impl Future<Output = ()> + Send {
+        let _ = session;
+        async {}
+    }
+
+    /// The peer has sent a message.
+    fn on_message(
+        &self,
+        session: &Session<Self::Data>,
+        message: Message,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// The session ends by a fault: a broken connection, a breach of the protocol, silence, a panic.
+    fn on_error(
+        &self,
+        session: &Session<Self::Data>,
+        error: &Error,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, error);
+        async {}
+    }
+
+    /// The session has ended; nothing can be sent any more.
+    fn on_close(
+        &self,
+        session: &Session<Self::Data>,
+        closed: &Closed,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, closed);
+        async {}
+    }
+
+    /// Answers a request that is no valid handshake (RFC 6455 §4.2.1): by default with the error's
+    /// status and its text.
+    fn on_bad_handshake(&self, error: &HandshakeError) -> Refusal {
+        (error.status(), error.headers(), format!("{error}\n")).into_response().into()
+    }
+
+    /// Answers when the connection cannot become a WebSocket, as over a server without upgrades.
+    fn on_no_upgrade(&self) -> Refusal {
+        Refusal::new(StatusCode::NOT_IMPLEMENTED, "this connection cannot be upgraded to a WebSocket\n")
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The code of the side that closed first; 1005 where the peer gave none, 1006 where the
+    /// connection broke (RFC 6455 §7.4.1).
+    pub code: CloseCode,
+    /// The reason in words, often empty.
+    pub reason: String,
+    /// Who ended it.
+    pub by: Side,
+    /// Whether both sides closed as the protocol wants it.
+    pub clean: bool,
+}
+
+/// A side of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client.
+    Peer,
+    /// This server.
+    Server,
+}
+
+/// The fault that ended a session.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The peer broke RFC 6455.
+    #[error("the peer broke the WebSocket protocol: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// The connection failed.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// Nothing came for two heartbeats.
+    #[error("the peer was silent for two heartbeats")]
+    Silent,
+    /// A callback panicked.
+    #[error("the endpoint panicked: {0}")]
+    Panicked(String),
+    /// A topic's log could not be read for a session that was behind.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}

@@ -1,0 +1,174 @@
+//! Puts an endpoint at paths of an axum router.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{RawPathParams, Request as HttpRequest, State},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::{rt::TokioIo, server::conn::auto};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use websocket::handshake::server;
+
+use crate::{
+    driver::Connection,
+    endpoint::Endpoint,
+    request::{Handshake, Request},
+    session::Session,
+    sessions::Sessions,
+    settings::Settings,
+};
+
+/// An endpoint with the paths at which it can be reached.
+///
+/// ```
+/// # use madang::{Endpoint, Handshake, Message, Mount, Refusal, Session};
+/// # struct Echo;
+/// # impl Endpoint for Echo {
+/// #     type Data = ();
+/// #     async fn on_handshake(&self, _: &mut Handshake) -> Result<(), Refusal> { Ok(()) }
+/// #     async fn on_message(&self, session: &Session, message: Message) { let _ = session.send(message); }
+/// # }
+/// use axum::{Router, routing::get};
+///
+/// let app: Router = Router::new()
+///     .route("/", get(|| async { "a page beside it" }))
+///     .merge(Mount::new(Echo).at("/echo").at("/echo/{room}").into_router());
+/// ```
+pub struct Mount<E> {
+    endpoint: Arc<E>,
+    settings: Settings,
+    sessions: Sessions,
+    paths: Vec<String>,
+}
+
+impl<E: Endpoint> Mount<E> {
+    /// An endpoint that is nowhere yet.
+    pub fn new(endpoint: impl Into<Arc<E>>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            settings: Settings::default(),
+            sessions: Sessions::default(),
+            paths: Vec::new(),
+        }
+    }
+
+    /// Adds a path: a template in axum's syntax, such as `/chat/{room}`, whose parameters the session
+    /// tells by name.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<String>) -> Self {
+        self.paths.push(path.into());
+        self
+    }
+
+    /// Bounds the sessions otherwise than by default.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The register of the endpoint's open sessions.
+    pub fn sessions(&self) -> Sessions {
+        self.sessions.clone()
+    }
+
+    /// The routes, to be merged into a program's router.
+    ///
+    /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, and sessions know their
+    /// peer's address. Panics if a path is not a valid template, as axum's own `route` does.
+    pub fn into_router(self) -> Router {
+        let mounted = Arc::new(Mounted {
+            endpoint: self.endpoint,
+            settings: Arc::new(self.settings),
+            sessions: self.sessions,
+        });
+        self.paths
+            .iter()
+            .fold(Router::new(), |router, path| router.route(path, any(answer::<E>)))
+            .with_state(mounted)
+    }
+}
+
+/// What the sessions of a mount share.
+struct Mounted<E> {
+    endpoint: Arc<E>,
+    settings: Arc<Settings>,
+    sessions: Sessions,
+}
+
+/// Answers an opening request: with 101 and a session to come, or with a refusal.
+async fn answer<E: Endpoint>(
+    State(mounted): State<Arc<Mounted<E>>>,
+    params: RawPathParams,
+    request: HttpRequest,
+) -> Response {
+    let (mut parts, _body) = request.into_parts();
+    let upgrade = match server::check(&parts.method, parts.version, &parts.headers) {
+        Ok(upgrade) => upgrade,
+        Err(error) => return mounted.endpoint.on_bad_handshake(&error).into_response(),
+    };
+    let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+        return mounted.endpoint.on_no_upgrade().into_response();
+    };
+    let mut handshake = Handshake::new(Request::new(&parts, &params), upgrade);
+    let data = match mounted.endpoint.on_handshake(&mut handshake).await {
+        Ok(data) => data,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let (request, upgrade, protocol) = handshake.into_parts();
+    let response = upgrade.response(protocol.as_deref()).map(|()| axum::body::Body::empty());
+    let session = Session::new(request, protocol, mounted.settings.max_outgoing, data);
+    tokio::spawn(async move {
+        match on_upgrade.await {
+            Ok(upgraded) => mounted.open(upgraded, session),
+            // The client went away before it had the answer: there was no session.
+            Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
+        }
+    });
+    response
+}
+
+impl<E: Endpoint> Mounted<E> {
+    /// Takes the connection out of hyper: the bare socket where it is one, for the leanest path.
+    fn open(self: Arc<Self>, upgraded: Upgraded, session: Session<E::Data>) {
+        type Plain = TokioIo<TcpStream>;
+        // axum's own server is hyper-util's automatic one; hyper's HTTP/1 server wraps differently.
+        let plain = match auto::upgrade::downcast::<Plain>(upgraded) {
+            Ok(parts) => Ok((parts.io, parts.read_buf)),
+            Err(upgraded) => {
+                upgraded.downcast::<Plain>().map(|parts| (parts.io, parts.read_buf))
+            }
+        };
+        match plain {
+            Ok((io, early)) => {
+                let socket = io.into_inner();
+                // Frames are gathered here; waiting for more of them in the kernel only delays them.
+                let _ = socket.set_nodelay(true);
+                // The bytes are copied: they lie in hyper's read buffer of 8 KiB.
+                self.spawn(socket, &early, session);
+            }
+            Err(upgraded) => self.spawn(TokioIo::new(upgraded), &[], session),
+        }
+    }
+
+    /// In a task of its own: the one that waited for the upgrade ends and frees its memory.
+    fn spawn<S>(self: Arc<Self>, io: S, early: &[u8], session: Session<E::Data>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let entered = self.sessions.enter(session.any());
+        let connection =
+            Connection::new(io, early, self.endpoint.clone(), session, self.settings.clone());
+        tokio::spawn(async move {
+            connection.run().await;
+            drop(entered);
+        });
+    }
+}

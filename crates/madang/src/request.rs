@@ -1,0 +1,156 @@
+//! The request that opened a session.
+
+use std::{borrow::Cow, net::SocketAddr, ops::Deref};
+
+use axum::{
+    extract::{ConnectInfo, RawPathParams},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use websocket::handshake::server::Upgrade;
+
+/// Path, parameters, query, headers and peer of a session's opening request.
+///
+/// These are copies in two compact blocks: hyper's own values share its read buffer, and one of them
+/// kept for the life of a session would keep all 8 KiB of it.
+#[derive(Debug)]
+pub struct Request {
+    /// Path and query as sent.
+    target: Box<str>,
+    /// `name: value` lines, names in lower case.
+    headers: Box<str>,
+    params: Box<[(Box<str>, Box<str>)]>,
+    peer: Option<SocketAddr>,
+}
+
+/// Headers that served the connection or the handshake and say nothing about the peer.
+const HANDSHAKE_HEADERS: [header::HeaderName; 6] = [
+    header::CONNECTION,
+    header::UPGRADE,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_VERSION,
+];
+
+impl Request {
+    pub(crate) fn new(parts: &Parts, params: &RawPathParams) -> Self {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Self {
+            target: parts.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
+            headers: pack(&parts.headers),
+            params: params.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            peer: peer.map(|ConnectInfo(peer)| *peer),
+        }
+    }
+
+    /// The path as it was sent, percent-encoded.
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
+    }
+
+    /// The query as it was sent, without the question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The first query parameter `name`, decoded (`+` is a space).
+    pub fn query_param(&self, name: &str) -> Option<Cow<'_, str>> {
+        form_urlencoded::parse(self.query()?.as_bytes())
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// The path parameter `name`, decoded.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find_map(|(key, value)| (**key == *name).then_some(&**value))
+    }
+
+    /// The first header `name` (any case), if its value is text. Those of the handshake itself
+    /// (`Connection`, `Upgrade`, `Sec-WebSocket-*`) are not kept.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    /// The address that the connection came from.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+}
+
+fn pack(headers: &HeaderMap) -> Box<str> {
+    let mut packed = String::new();
+    for (name, value) in headers {
+        // RFC 9110 §5.5: a value holds no line breaks; one in another charset than UTF-8 is left out.
+        if let (false, Ok(value)) =
+            (HANDSHAKE_HEADERS.contains(name), std::str::from_utf8(value.as_bytes()))
+        {
+            packed.extend([name.as_str(), ": ", value, "\n"]);
+        }
+    }
+    packed.into()
+}
+
+/// A session about to be: the request, and what the endpoint may still decide about it.
+#[derive(Debug)]
+pub struct Handshake {
+    request: Request,
+    upgrade: Upgrade,
+    protocol: Option<Box<str>>,
+}
+
+impl Handshake {
+    pub(crate) fn new(request: Request, upgrade: Upgrade) -> Self {
+        Self { request, upgrade, protocol: None }
+    }
+
+    /// The subprotocols that the client offers, the one it likes best first (RFC 6455 §4.1).
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        self.upgrade.protocols()
+    }
+
+    /// Agrees on the first of the client's subprotocols that `supported` has, and tells which.
+    /// Without a call, or without one in common, the session has none.
+    pub fn choose_protocol(&mut self, supported: &[&str]) -> Option<&str> {
+        self.protocol =
+            self.upgrade.protocols().find(|offered| supported.contains(offered)).map(Box::from);
+        self.protocol.as_deref()
+    }
+
+    pub(crate) fn into_parts(self) -> (Request, Upgrade, Option<Box<str>>) {
+        (self.request, self.upgrade, self.protocol)
+    }
+}
+
+impl Deref for Handshake {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.request
+    }
+}
+
+/// An HTTP answer instead of a session.
+#[derive(Debug)]
+pub struct Refusal(Box<Response>);
+
+impl Refusal {
+    /// Refuses with a status and a body: text, `axum::Json`, or anything that axum can answer with.
+    pub fn new(status: StatusCode, body: impl IntoResponse) -> Self {
+        Self(Box::new((status, body).into_response()))
+    }
+}
+
+impl From<Response> for Refusal {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}

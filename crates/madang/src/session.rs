@@ -1,0 +1,196 @@
+//! A session: one open WebSocket, as its endpoint sees it.
+
+mod outbox;
+
+use std::{any::Any, fmt, net::SocketAddr, sync::Arc};
+
+use futures_util::task::AtomicWaker;
+pub use outbox::SendError;
+pub(crate) use outbox::{Item, Outbox};
+use websocket::{Close, CloseCode, Frame};
+
+use crate::{
+    request::Request,
+    topic::{Start, Topic},
+};
+
+/// Names a session: a ULID, so that later sessions sort after earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u128);
+
+impl SessionId {
+    /// A new id of now.
+    pub(crate) fn generate() -> Self {
+        Self(ulid::Ulid::generate().0)
+    }
+}
+
+impl From<SessionId> for u128 {
+    fn from(id: SessionId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ulid::Ulid(self.0).fmt(f)
+    }
+}
+
+/// One open WebSocket with the endpoint's own data `D` about it.
+///
+/// Cheap to clone; any task or thread may hold one and [`send`](Self::send): what one thread sends
+/// keeps its order, and everything sent before the end is either written or dropped with the
+/// connection. A session that has ended only ever answers [`SendError::Closed`].
+pub struct Session<D: ?Sized = ()>(Arc<Inner<D>>);
+
+/// A session whose data's type is not known: what topics and registers hold.
+pub type AnySession = Session<dyn Any + Send + Sync>;
+
+/// `data` comes last and may be unsized: one allocation serves both kinds of session.
+struct Inner<D: ?Sized> {
+    id: SessionId,
+    request: Request,
+    protocol: Option<Box<str>>,
+    outbox: Outbox,
+    /// Wakes the connection's task.
+    waker: AtomicWaker,
+    data: D,
+}
+
+impl<D: Send + Sync + 'static> Session<D> {
+    pub(crate) fn new(
+        request: Request,
+        protocol: Option<Box<str>>,
+        max_outgoing: usize,
+        data: D,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            id: SessionId::generate(),
+            request,
+            protocol,
+            outbox: Outbox::new(max_outgoing),
+            waker: AtomicWaker::new(),
+            data,
+        }))
+    }
+
+    /// The same session without its data's type.
+    pub fn any(&self) -> AnySession {
+        Session(self.0.clone() as Arc<Inner<dyn Any + Send + Sync>>)
+    }
+
+    /// Subscribes the session to a topic, or moves the place of its subscription.
+    ///
+    /// What was sent before this call reaches the peer before the topic's first frame. The place is
+    /// fixed now: nothing appended from here on is missed.
+    pub fn subscribe(&self, topic: &Topic, start: Start) -> Result<(), SendError> {
+        let cursor = topic.enter(self.any(), start);
+        let result = self.0.outbox.push(Item::Subscribe(topic.clone(), cursor));
+        match result {
+            Ok(()) => self.wake(),
+            Err(_) => topic.leave(self.id()),
+        }
+        result
+    }
+}
+
+impl<D: ?Sized> Session<D> {
+    /// The session's id, unique among all servers and times.
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// What the endpoint's `on_handshake` made of the request; kept until `on_close` has ended.
+    pub fn data(&self) -> &D {
+        &self.0.data
+    }
+
+    /// The request that opened the session: path, parameters, query, headers.
+    pub fn request(&self) -> &Request {
+        &self.0.request
+    }
+
+    /// The path parameter `name`, percent-decoded: of `/chat/{room}`, `room`.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.0.request.param(name)
+    }
+
+    /// The peer's address, where the server knows it.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.0.request.peer()
+    }
+
+    /// The subprotocol that was agreed on (RFC 6455 §1.9).
+    pub fn protocol(&self) -> Option<&str> {
+        self.0.protocol.as_deref()
+    }
+
+    /// Sends a message. It never waits: the frame is queued and the connection's task writes it.
+    ///
+    /// The queue is bounded ([`Settings::max_outgoing`](crate::Settings::max_outgoing)): a frame that
+    /// does not fit is refused as [`SendError::Full`], and the caller decides what that means.
+    /// Messages for many are better [published](Topic::publish) to a topic.
+    pub fn send(&self, message: impl Into<Frame>) -> Result<(), SendError> {
+        self.push(Item::Frame(message.into()))
+    }
+
+    /// Sends a ping (RFC 6455 §5.5.2) with up to 125 bytes of payload, of which more are cut off.
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.send(Frame::ping(&payload[..payload.len().min(125)]))
+    }
+
+    /// Ends a subscription; nothing of the topic is written after this call but what is on its way.
+    pub fn unsubscribe(&self, topic: &Topic) {
+        topic.leave(self.id());
+        // On a session that has ended there is nothing left to end.
+        let _ = self.push(Item::Unsubscribe(topic.clone()));
+    }
+
+    /// Closes the session once everything sent before is written (RFC 6455 §7.1.2).
+    ///
+    /// `on_close` follows when the peer has answered, or has not within
+    /// [`Settings::close_timeout`](crate::Settings::close_timeout). A reason of more than 123 bytes is cut.
+    pub fn close(&self, code: CloseCode, reason: impl Into<String>) {
+        // A session that is closing already keeps its first reason.
+        let _ = self.push(Item::Close(Close::new(code, reason)));
+    }
+
+    /// Whether sending has ended: closed by either side, or broken.
+    pub fn is_closed(&self) -> bool {
+        self.0.outbox.is_closed()
+    }
+
+    fn push(&self, item: Item) -> Result<(), SendError> {
+        self.0.outbox.push(item)?;
+        self.wake();
+        Ok(())
+    }
+
+    pub(crate) fn wake(&self) {
+        self.0.waker.wake();
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    pub(crate) fn waker(&self) -> &AtomicWaker {
+        &self.0.waker
+    }
+}
+
+impl<D: ?Sized> Clone for Session<D> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<D: ?Sized> fmt::Debug for Session<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &format_args!("{}", self.0.id))
+            .field("path", &self.0.request.path())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,239 @@
+//! Topics: numbered logs of encoded frames, with sessions reading them at cursors.
+//!
+//! A publisher encodes a frame once and [appends](Topic::append) it. Nothing is copied to the
+//! subscribers: each session keeps a cursor and writes what it has not had straight from the shared
+//! frames, several in one write. A slow session falls behind by itself; when the [ring](RingLimits)
+//! no longer holds its place it reads the topic's [`Log`] page by page, until it is back in the ring.
+//! Live delivery, resuming and catching up are thus one mechanism, and memory per session is bounded.
+
+pub(crate) mod ring;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use websocket::Frame;
+
+pub use ring::RingLimits;
+use ring::{Cursor, Next, Ring};
+
+use crate::{
+    SessionId,
+    session::AnySession,
+};
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the next event.
+    Now,
+    /// With the event after this one; `After(0)` is the whole log.
+    After(u64),
+}
+
+/// Where events come from that a topic's ring no longer holds.
+pub trait Log: Send + Sync + 'static {
+    /// Reads events from `after + 1` on, `until` at the most, oldest first.
+    ///
+    /// A page may be short, so long as it makes progress: [`Page::last`] must be greater than
+    /// `after`. Events that are kept nowhere any more are told in the page's own frames: the reader
+    /// gets a notice, never a silent hole. An error closes the reader's session with 1013.
+    fn page(&self, after: u64, until: u64) -> PageFuture;
+}
+
+/// What [`Log::page`] answers with.
+pub type PageFuture = Pin<Box<dyn Future<Output = Result<Page, LogError>> + Send>>;
+
+/// A piece of a log, encoded.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// What the reader is sent.
+    pub frames: Vec<Frame>,
+    /// The reader has had everything up to this event once the frames are sent.
+    pub last: u64,
+}
+
+/// A log that cannot be read now.
+#[derive(Debug, thiserror::Error)]
+#[error("the log cannot be read: {0}")]
+pub struct LogError(pub String);
+
+/// The log of a topic that lives in memory alone: what left the ring is gone, and told so.
+struct Forgotten<F>(F);
+
+impl<F: Fn(u64, u64) -> Frame + Send + Sync + 'static> Log for Forgotten<F> {
+    fn page(&self, after: u64, until: u64) -> PageFuture {
+        let notice = (self.0)(after + 1, until);
+        Box::pin(async move { Ok(Page { frames: vec![notice], last: until }) })
+    }
+}
+
+/// A numbered log of encoded frames; cheap to clone, all clones are the same topic.
+#[derive(Clone)]
+pub struct Topic(Arc<Shared>);
+
+struct Shared {
+    /// A std mutex: it is held for a few pushes or clones, never across an await.
+    state: Mutex<State>,
+    /// The ring's end, so that a session can see without the lock that a topic has nothing new.
+    end: AtomicU64,
+    log: Box<dyn Log>,
+}
+
+struct State {
+    ring: Ring,
+    subscribers: HashMap<SessionId, AnySession>,
+}
+
+impl Topic {
+    /// A topic that lives in memory alone, beginning at event 1.
+    ///
+    /// A session that falls further behind than the ring reaches is sent `notice(from, to)`, which
+    /// tells it the events it can no longer get, and goes on from there.
+    pub fn in_memory(
+        limits: RingLimits,
+        notice: impl Fn(u64, u64) -> Frame + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(0, limits, Forgotten(notice))
+    }
+
+    /// A topic whose last event so far was `head` (0: none), older events being read from `log`.
+    pub fn new(head: u64, limits: RingLimits, log: impl Log) -> Self {
+        let ring = Ring::new(head, limits);
+        Self(Arc::new(Shared {
+            end: AtomicU64::new(ring.end()),
+            state: Mutex::new(State { ring, subscribers: HashMap::new() }),
+            log: Box::new(log),
+        }))
+    }
+
+    /// Number of the last event.
+    pub fn head(&self) -> u64 {
+        self.state().ring.head()
+    }
+
+    /// How many sessions are subscribed.
+    pub fn subscribers(&self) -> usize {
+        self.state().subscribers.len()
+    }
+
+    /// Appends the next event and tells its number: for topics that number their events themselves.
+    pub fn publish(&self, frame: impl Into<Frame>) -> u64 {
+        let mut state = self.state();
+        let seq = state.ring.head() + 1;
+        state.ring.append(seq, frame.into());
+        self.announce(&state);
+        seq
+    }
+
+    /// Appends event `seq`, numbered by whoever stored it.
+    ///
+    /// An event that the topic has had is ignored (the answer is `false`). One that leaves a hole is
+    /// taken: the readers get what is between from the log.
+    pub fn append(&self, seq: u64, frame: impl Into<Frame>) -> bool {
+        let mut state = self.state();
+        let appended = state.ring.append(seq, frame.into());
+        if appended {
+            self.announce(&state);
+        }
+        appended
+    }
+
+    /// Sends a frame that is no event (no number, not in the log) to every subscriber who is not
+    /// behind, `except` one.
+    pub fn pass(&self, frame: impl Into<Frame>, except: Option<SessionId>) {
+        let mut state = self.state();
+        state.ring.pass(frame.into(), except);
+        self.announce(&state);
+    }
+
+    fn announce(&self, state: &State) {
+        self.0.end.store(state.ring.end(), Ordering::Release);
+        for session in state.subscribers.values() {
+            session.wake();
+        }
+    }
+
+    /// Adds a session and gives it its cursor.
+    pub(crate) fn enter(&self, session: AnySession, start: Start) -> Cursor {
+        let mut state = self.state();
+        state.subscribers.insert(session.id(), session);
+        match start {
+            Start::Now => state.ring.now(),
+            Start::After(seq) => state.ring.after(seq),
+        }
+    }
+
+    /// Takes a session out.
+    pub(crate) fn leave(&self, session: SessionId) {
+        self.state().subscribers.remove(&session);
+    }
+
+    /// Takes frames at `cursor` into `frames` until `budget` bytes are used up.
+    pub(crate) fn read(
+        &self,
+        cursor: &mut Cursor,
+        reader: SessionId,
+        budget: &mut usize,
+        frames: &mut VecDeque<Frame>,
+    ) -> Reading {
+        if cursor.position() == self.0.end.load(Ordering::Acquire) {
+            return Reading::UpToDate;
+        }
+        let state = self.state();
+        while *budget > 0 {
+            match state.ring.next(cursor, reader) {
+                Next::Frame(frame) => {
+                    *budget = budget.saturating_sub(frame.len());
+                    frames.push_back(frame);
+                }
+                Next::Skip => {}
+                Next::UpToDate => return Reading::UpToDate,
+                Next::Behind { after, until } => {
+                    return Reading::Behind(self.0.log.page(after, until));
+                }
+            }
+        }
+        Reading::More
+    }
+
+    /// The cursor of a reader that has had everything up to `seq`, from the log.
+    pub(crate) fn resume(&self, seq: u64) -> Cursor {
+        self.state().ring.after(seq)
+    }
+
+    pub(crate) fn is(&self, other: &Topic) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Topic")
+            .field("head", &state.ring.head())
+            .field("subscribers", &state.subscribers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What reading a topic at a cursor came to.
+pub(crate) enum Reading {
+    /// Everything has been taken.
+    UpToDate,
+    /// The budget was used up first.
+    More,
+    /// The place is not in the ring; this page comes first.
+    Behind(PageFuture),
+}

@@ -1,0 +1,177 @@
+//! The recent part of a topic's log, kept in memory: a value without locks or wakers.
+
+use std::collections::VecDeque;
+
+use websocket::Frame;
+
+use crate::SessionId;
+
+/// How much of a topic stays in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingLimits {
+    /// Frames kept at most.
+    pub frames: usize,
+    /// Bytes of frames kept at most; the newest frame is kept whatever its size.
+    pub bytes: usize,
+}
+
+impl Default for RingLimits {
+    fn default() -> Self {
+        Self { frames: 256, bytes: 1024 * 1024 }
+    }
+}
+
+/// A reader's place in a topic: what it had last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// Position in the ring of the next entry to read. Positions count everything that was ever
+    /// pushed, passing frames included, so they differ from sequence numbers.
+    position: u64,
+    /// Sequence number of the last event that the reader has had.
+    seq: u64,
+}
+
+impl Cursor {
+    /// Sequence number of the last event that the reader has had.
+    pub(crate) fn seq(self) -> u64 {
+        self.seq
+    }
+
+    pub(crate) fn position(self) -> u64 {
+        self.position
+    }
+}
+
+/// What a reader finds at its cursor.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A frame to send.
+    Frame(Frame),
+    /// An entry that is not for this reader.
+    Skip,
+    /// The reader has everything.
+    UpToDate,
+    /// The ring begins later than this: events `after + 1 ..= until` must come from elsewhere.
+    Behind { after: u64, until: u64 },
+}
+
+#[derive(Debug)]
+struct Entry {
+    frame: Frame,
+    /// The last event's number at this entry: its own for an event, the one before for a passing frame.
+    seq: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Event,
+    Passing { except: Option<SessionId> },
+}
+
+/// Entries at positions `first ..`, oldest first. Positions begin at 1: a cursor at 0 is behind any ring.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    entries: VecDeque<Entry>,
+    first: u64,
+    bytes: usize,
+    head: u64,
+    limits: RingLimits,
+}
+
+impl Ring {
+    /// An empty ring of a log whose last event was `head`.
+    pub(crate) fn new(head: u64, limits: RingLimits) -> Self {
+        Self { entries: VecDeque::new(), first: 1, bytes: 0, head, limits }
+    }
+
+    /// Number of the last event.
+    pub(crate) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The position after the newest entry.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// Appends event `seq`. An event that the ring has had is left out (`false`); one that leaves a hole
+    /// empties the ring, so that every reader fills the hole from the log.
+    pub(crate) fn append(&mut self, seq: u64, frame: Frame) -> bool {
+        if seq <= self.head {
+            return false;
+        }
+        if seq != self.head + 1 {
+            self.first = self.end() + 1;
+            self.entries.clear();
+            self.bytes = 0;
+        }
+        self.head = seq;
+        self.push(Entry { frame, seq, kind: Kind::Event });
+        true
+    }
+
+    /// Appends a frame that is no event: whoever is behind does not get it.
+    pub(crate) fn pass(&mut self, frame: Frame, except: Option<SessionId>) {
+        self.push(Entry { frame, seq: self.head, kind: Kind::Passing { except } });
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.bytes += entry.frame.len();
+        self.entries.push_back(entry);
+        while self.entries.len() > self.limits.frames.max(1)
+            || (self.bytes > self.limits.bytes && self.entries.len() > 1)
+        {
+            if let Some(oldest) = self.entries.pop_front() {
+                self.bytes -= oldest.frame.len();
+                self.first += 1;
+            }
+        }
+    }
+
+    /// A cursor for a reader that has had everything up to event `seq` (at most the head).
+    pub(crate) fn after(&self, seq: u64) -> Cursor {
+        let seq = seq.min(self.head);
+        // Passing frames that came before the next event are not for someone who comes now.
+        let skipped = self.entries.partition_point(|entry| entry.seq <= seq) as u64;
+        
+        let behind = seq < self.oldest_predecessor();
+        Cursor { position: if behind { 0 } else { self.first + skipped }, seq }
+    }
+
+    /// A cursor for a reader that comes now.
+    pub(crate) fn now(&self) -> Cursor {
+        Cursor { position: self.end(), seq: self.head }
+    }
+
+    /// Number of the event before the oldest that the ring holds.
+    fn oldest_predecessor(&self) -> u64 {
+        match self.entries.front() {
+            Some(Entry { seq, kind: Kind::Event, .. }) => seq - 1,
+            Some(Entry { seq, .. }) => *seq,
+            None => self.head,
+        }
+    }
+
+    /// What is next for `reader` at `cursor`, which moves past it.
+    pub(crate) fn next(&self, cursor: &mut Cursor, reader: SessionId) -> Next {
+        if cursor.position < self.first {
+            let until = self.oldest_predecessor();
+            if cursor.seq < until {
+                return Next::Behind { after: cursor.seq, until };
+            }
+            // Only passing frames were missed.
+            *cursor = self.after(cursor.seq);
+        }
+        let index = (cursor.position - self.first) as usize;
+        let Some(entry) = self.entries.get(index) else {
+            return Next::UpToDate;
+        };
+        cursor.position += 1;
+        cursor.seq = entry.seq;
+        match entry.kind {
+            Kind::Passing { except } if except == Some(reader) => Next::Skip,
+            _ => Next::Frame(entry.frame.clone()),
+        }
+    }
+}

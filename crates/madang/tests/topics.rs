@@ -1,0 +1,264 @@
+//! Subscriptions: order, resuming, falling behind.
+
+use std::sync::{Arc, Mutex};
+
+use madang::{
+    Endpoint, Frame, Handshake, Log, LogError, Message, Mount, Page, PageFuture, Refusal,
+    RingLimits, Session, Start, Topic,
+    harness::{Harness, Visitor},
+};
+
+#[tokio::test]
+async fn all_subscribers_get_everything_in_one_order_the_sender_included() {
+    let yard = Yard::in_memory(RingLimits::default());
+    let mut visitors = yard.visitors(3).await;
+    for visitor in &mut visitors {
+        for number in 0..10 {
+            visitor.send(&format!("publish {number}")).await.unwrap();
+        }
+    }
+    let first = visitors[0].texts(30).await;
+    assert_eq!(visitors[1].texts(30).await, first);
+    assert_eq!(visitors[2].texts(30).await, first);
+}
+
+#[tokio::test]
+async fn a_reply_comes_after_the_event_it_follows() {
+    let yard = Yard::in_memory(RingLimits::default());
+    let mut visitor = yard.visitors(1).await.remove(0);
+    for _ in 0..20 {
+        visitor.send("publish hello").await.unwrap();
+        visitor.send("reply done").await.unwrap();
+        assert_eq!(visitor.texts(2).await, ["hello", "done"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_before_subscribing_comes_before_the_topics_frames() {
+    let yard = Yard::in_memory(RingLimits::default());
+    for number in 1..=5 {
+        yard.topic.publish(format!("{number}").as_str());
+    }
+    let mut visitor = yard.harness.connect("/yard").await.unwrap();
+    visitor.send("since 2").await.unwrap();
+    assert_eq!(visitor.texts(4).await, ["since 2", "3", "4", "5"]);
+}
+
+#[tokio::test]
+async fn subscribing_again_moves_the_place_and_doubles_nothing() {
+    let yard = Yard::in_memory(RingLimits::default());
+    let mut visitor = yard.visitors(1).await.remove(0);
+    yard.topic.publish("1");
+    assert_eq!(visitor.texts(1).await, ["1"]);
+    visitor.send("since 0").await.unwrap();
+    assert_eq!(visitor.texts(2).await, ["since 0", "1"]);
+    yard.topic.publish("2");
+    yard.topic.publish("3");
+    assert_eq!(visitor.texts(2).await, ["2", "3"]);
+    assert_eq!(yard.topic.subscribers(), 1);
+}
+
+#[tokio::test]
+async fn unsubscribing_ends_delivery() {
+    let yard = Yard::in_memory(RingLimits::default());
+    let mut visitor = yard.visitors(1).await.remove(0);
+    visitor.send("unsubscribe").await.unwrap();
+    assert_eq!(visitor.texts(1).await, ["unsubscribed"]);
+    yard.topic.publish("unheard");
+    visitor.send("reply still here").await.unwrap();
+    assert_eq!(visitor.texts(1).await, ["still here"]);
+    assert_eq!(yard.topic.subscribers(), 0);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_leaves_its_topics() {
+    let yard = Yard::in_memory(RingLimits::default());
+    drop(yard.visitors(3).await);
+    while yard.topic.subscribers() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_from_the_log_what_has_left_the_ring() {
+    let yard = Yard::with_log(RingLimits { frames: 4, bytes: 1 << 20 });
+    let mut visitor = yard.visitors(1).await.remove(0);
+    // More than the pipe holds, and far more than the ring.
+    let long = "x".repeat(1000);
+    for number in 1..=1000 {
+        yard.publish(&format!("{number} {long}"));
+    }
+    let numbers: Vec<String> =
+        visitor.texts(1000).await.iter().map(|text| text.replace(&*long, "")).collect();
+    let expected: Vec<String> = (1..=1000).map(|number| format!("{number} ")).collect();
+    assert_eq!(numbers, expected);
+}
+
+#[tokio::test]
+async fn a_hole_in_the_topic_is_filled_from_the_log() {
+    let yard = Yard::with_log(RingLimits::default());
+    let mut visitor = yard.visitors(1).await.remove(0);
+    yard.publish("1");
+    yard.log.0.lock().unwrap().extend(["2".to_owned(), "3".to_owned(), "4".to_owned()]);
+    assert!(yard.topic.append(4, "4"));
+    assert!(!yard.topic.append(3, "3"), "an event that was filled is a duplicate");
+    assert_eq!(visitor.texts(4).await, ["1", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn without_a_log_the_gap_is_told_before_the_next_event() {
+    let yard = Yard::in_memory(RingLimits { frames: 2, bytes: 1 << 20 });
+    for number in 1..=10 {
+        yard.topic.publish(format!("{number}").as_str());
+    }
+    let mut visitor = yard.harness.connect("/yard").await.unwrap();
+    visitor.send("since 3").await.unwrap();
+    assert_eq!(visitor.texts(4).await, ["since 3", "lost 4 to 8", "9", "10"]);
+}
+
+#[tokio::test]
+async fn a_passing_frame_reaches_everyone_but_one_and_no_one_who_is_behind() {
+    let yard = Yard::with_log(RingLimits { frames: 4, bytes: 1 << 20 });
+    let mut visitors = yard.visitors(2).await;
+    visitors[0].send("pass psst").await.unwrap();
+    visitors[0].send("publish 1").await.unwrap();
+    assert_eq!(visitors[0].texts(1).await, ["1"]);
+    assert_eq!(visitors[1].texts(2).await, ["psst", "1"]);
+
+    let mut late = yard.harness.connect("/yard").await.unwrap();
+    late.send("since 0").await.unwrap();
+    assert_eq!(late.texts(2).await, ["since 0", "1"]);
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_closes_the_session_and_skips_nothing() {
+    let yard = Yard::with_log(RingLimits { frames: 1, bytes: 1 << 20 });
+    for _ in 0..5 {
+        // The log has no events at all, though the topic has had five.
+        yard.topic.publish("event");
+    }
+    let mut visitor = yard.harness.connect("/yard").await.unwrap();
+    visitor.send("since 0").await.unwrap();
+    assert_eq!(visitor.texts(1).await, ["since 0"]);
+    let madang::harness::Seen::Closed(Some(close)) = visitor.next().await else {
+        panic!("no close frame")
+    };
+    assert_eq!(close.code, madang::CloseCode::OVERLOADED);
+}
+
+/// One topic, and an endpoint that does with it as it is told.
+struct Yard {
+    topic: Topic,
+    log: Memory,
+    harness: Harness,
+}
+
+impl Yard {
+    fn in_memory(limits: RingLimits) -> Self {
+        let notice = |from, to| Frame::text(&format!("lost {from} to {to}"));
+        Self::new(Topic::in_memory(limits, notice), Memory::default())
+    }
+
+    fn with_log(limits: RingLimits) -> Self {
+        let log = Memory::default();
+        Self::new(Topic::new(0, limits, log.clone()), log)
+    }
+
+    fn new(topic: Topic, log: Memory) -> Self {
+        let endpoint = Obedient { topic: topic.clone(), log: log.clone() };
+        let harness = Harness::new(Mount::new(endpoint).at("/yard").into_router());
+        Self { topic, log, harness }
+    }
+
+    fn publish(&self, text: &str) {
+        self.log.0.lock().unwrap().push(text.to_owned());
+        self.topic.publish(text);
+    }
+
+    /// Visitors subscribed from now.
+    async fn visitors(&self, count: usize) -> Vec<Visitor> {
+        let mut visitors = Vec::new();
+        for _ in 0..count {
+            let mut visitor = self.harness.connect("/yard").await.unwrap();
+            visitor.send("subscribe").await.unwrap();
+            assert_eq!(visitor.texts(1).await, ["subscribed"]);
+            visitors.push(visitor);
+        }
+        visitors
+    }
+}
+
+/// A log of at most three events a page.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<String>>>);
+
+impl Log for Memory {
+    fn page(&self, after: u64, until: u64) -> PageFuture {
+        let log = self.0.clone();
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            let log = log.lock().unwrap();
+            let last = until.min(after + 3);
+            let texts = log
+                .get(after as usize..last as usize)
+                .ok_or_else(|| LogError("it is lost".to_owned()))?;
+            Ok(Page { frames: texts.iter().map(|text| Frame::text(text)).collect(), last })
+        })
+    }
+}
+
+struct Obedient {
+    topic: Topic,
+    log: Memory,
+}
+
+impl Endpoint for Obedient {
+    type Data = ();
+
+    async fn on_handshake(&self, _: &mut Handshake) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn on_message(&self, session: &Session, message: Message) {
+        let text = message.as_text().unwrap();
+        let (order, words) = text.split_once(' ').unwrap_or((text, ""));
+        match order {
+            "subscribe" => {
+                session.send("subscribed").unwrap();
+                session.subscribe(&self.topic, Start::Now).unwrap();
+            }
+            "since" => {
+                session.send(text).unwrap();
+                session.subscribe(&self.topic, Start::After(words.parse().unwrap())).unwrap();
+            }
+            "unsubscribe" => {
+                session.unsubscribe(&self.topic);
+                session.send("unsubscribed").unwrap();
+            }
+            "publish" => {
+                self.log.0.lock().unwrap().push(words.to_owned());
+                self.topic.publish(words);
+            }
+            "pass" => self.topic.pass(words, Some(session.id())),
+            "reply" => session.send(words).unwrap(),
+            _ => panic!("no such order: {text}"),
+        }
+    }
+}
+
+trait Texts {
+    async fn texts(&mut self, count: usize) -> Vec<String>;
+}
+
+impl Texts for Visitor {
+    async fn texts(&mut self, count: usize) -> Vec<String> {
+        let mut texts = Vec::new();
+        while texts.len() < count {
+            match self.next_message().await {
+                Some(Message::Text(text)) => texts.push(text),
+                other => panic!("{other:?} after {texts:?}"),
+            }
+        }
+        texts
+    }
+}

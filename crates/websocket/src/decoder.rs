@@ -1,0 +1,379 @@
+use std::borrow::Cow;
+
+use crate::header::{Header, HeaderSoFar};
+use crate::message::MessageSoFar;
+use crate::{Close, Opcode, ProtocolError, Role, mask, utf8};
+
+/// What a peer may ask of our memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of one message, all its fragments together. A frame that would go over it is
+    /// refused when its header has come, before its payload. 64 KiB by default.
+    pub max_message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message: 64 * 1024,
+        }
+    }
+}
+
+/// Something that the peer said, whole and checked.
+///
+/// The payload is borrowed from the input when all of it lay there in one frame, and owned when
+/// it was put together from pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<'i> {
+    /// A text message.
+    Text(Cow<'i, str>),
+    /// A binary message.
+    Binary(Cow<'i, [u8]>),
+    /// A ping: answer with a pong of the same payload (RFC 6455 §5.5.2).
+    Ping(Cow<'i, [u8]>),
+    /// A pong.
+    Pong(Cow<'i, [u8]>),
+    /// The peer has said its last word, with or without a code. Nothing follows.
+    Close(Option<Close>),
+}
+
+impl Event<'_> {
+    /// The event with its own copy of what it borrowed, to be kept longer than the input.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Self::Text(text) => Event::Text(Cow::Owned(text.into_owned())),
+            Self::Binary(bytes) => Event::Binary(Cow::Owned(bytes.into_owned())),
+            Self::Ping(payload) => Event::Ping(Cow::Owned(payload.into_owned())),
+            Self::Pong(payload) => Event::Pong(Cow::Owned(payload.into_owned())),
+            Self::Close(close) => Event::Close(close),
+        }
+    }
+}
+
+/// Turns the bytes of one peer into [`Event`]s.
+///
+/// It holds bytes only of a frame or message that has not come whole: an idle decoder owns no
+/// memory on the heap, so that a connection that says nothing costs nothing.
+#[derive(Debug)]
+pub struct Decoder {
+    role: Role,
+    limits: Limits,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The peer may go on; the box is there only in the midst of a frame or message.
+    Open(Option<Box<Held>>),
+    /// The peer has closed.
+    Closed,
+    /// The peer has broken the protocol.
+    Failed(ProtocolError),
+}
+
+/// What is held from one read to the next.
+#[derive(Debug, Default)]
+struct Held {
+    /// The data message whose end has not come.
+    message: Option<MessageSoFar>,
+    /// The frame whose end has not come.
+    frame: Option<FrameSoFar>,
+}
+
+#[derive(Debug)]
+enum FrameSoFar {
+    Header(HeaderSoFar),
+    Payload(Payload),
+}
+
+/// A frame in the midst of its payload.
+#[derive(Debug)]
+struct Payload {
+    fin: bool,
+    opcode: Opcode,
+    /// Turned so that its first byte is for the next byte of the payload.
+    mask: Option<[u8; 4]>,
+    /// Bytes that have not come.
+    remaining: usize,
+    /// What came of a control frame. A data frame's bytes go to [`Held::message`].
+    control: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder for a new connection in which we are `role`.
+    pub fn new(role: Role, limits: Limits) -> Self {
+        Self {
+            role,
+            limits,
+            state: State::Open(None),
+        }
+    }
+
+    /// Takes bytes off the front of `input` until one event is whole. `Ok(None)` means that the
+    /// input is used up and more is needed.
+    ///
+    /// The payload is unmasked where it lies. Call it until it gives `Ok(None)`: several events
+    /// may lie in one input.
+    ///
+    /// After [`Event::Close`] whatever follows is thrown away (RFC 6455 §1.4: data after a close
+    /// frame is discarded): the input is emptied, the answer is `Ok(None)`.
+    ///
+    /// # Errors
+    ///
+    /// A [`ProtocolError`] when the peer breaks the protocol or a limit, as early as it can be
+    /// known. The decoder then stays failed and gives the same error for whatever follows.
+    pub fn receive<'i>(
+        &mut self,
+        input: &mut &'i mut [u8],
+    ) -> Result<Option<Event<'i>>, ProtocolError> {
+        let held = match &mut self.state {
+            State::Open(held) => held,
+            State::Closed => {
+                *input = &mut [];
+                return Ok(None);
+            }
+            State::Failed(error) => return Err(*error),
+        };
+        let received = next_event(self.role, self.limits, held, input);
+        match &received {
+            Ok(Some(Event::Close(_))) => self.state = State::Closed,
+            Ok(_) => {}
+            Err(error) => self.state = State::Failed(*error),
+        }
+        received
+    }
+
+    /// Whether no part of a frame or message is held.
+    pub fn is_idle(&self) -> bool {
+        !matches!(self.state, State::Open(Some(_)))
+    }
+}
+
+fn next_event<'i>(
+    role: Role,
+    limits: Limits,
+    held: &mut Option<Box<Held>>,
+    input: &mut &'i mut [u8],
+) -> Result<Option<Event<'i>>, ProtocolError> {
+    loop {
+        let Some(payload) = next_payload(role, limits, held, input)? else {
+            return Ok(None);
+        };
+        let event = if payload.opcode.is_control() {
+            payload.receive_control(held, input)?
+        } else {
+            payload.receive_data(held, input)?
+        };
+        if held
+            .as_ref()
+            .is_some_and(|held| held.frame.is_none() && held.message.is_none())
+        {
+            *held = None;
+        }
+        if event.is_some() || input.is_empty() {
+            return Ok(event);
+        }
+    }
+}
+
+/// The frame in whose payload we are: the one held, or the one whose header comes next.
+fn next_payload(
+    role: Role,
+    limits: Limits,
+    held: &mut Option<Box<Held>>,
+    input: &mut &mut [u8],
+) -> Result<Option<Payload>, ProtocolError> {
+    let mut so_far = match held.as_mut().and_then(|held| held.frame.take()) {
+        Some(FrameSoFar::Payload(payload)) => return Ok(Some(payload)),
+        Some(FrameSoFar::Header(so_far)) => so_far,
+        None => HeaderSoFar::default(),
+    };
+    let Some(header) = so_far.receive(input, role)? else {
+        if !so_far.is_empty() {
+            held.get_or_insert_default().frame = Some(FrameSoFar::Header(so_far));
+        }
+        return Ok(None);
+    };
+    let message = held.as_ref().and_then(|held| held.message.as_ref());
+    Payload::begin(header, message, limits).map(Some)
+}
+
+impl Payload {
+    /// Judges a frame by its header and the message that it comes in.
+    fn begin(
+        header: Header,
+        message: Option<&MessageSoFar>,
+        limits: Limits,
+    ) -> Result<Self, ProtocolError> {
+        // RFC 6455 §5.4: a fragmented message is a first frame and continuations; no other data
+        // frame comes between, and a continuation nowhere else.
+        match (header.opcode, message) {
+            (Opcode::Continuation, None) => return Err(ProtocolError::NothingToContinue),
+            (Opcode::Text | Opcode::Binary, Some(_)) => {
+                return Err(ProtocolError::MessageInterrupted);
+            }
+            _ => {}
+        }
+        // §10.4: impose limits on what a remote endpoint can make us assemble. A control frame
+        // is short by its header.
+        let limit = limits.max_message;
+        let room = limit.saturating_sub(message.map_or(0, MessageSoFar::len));
+        let remaining = match usize::try_from(header.length) {
+            Ok(length) if length <= room || header.opcode.is_control() => length,
+            _ => return Err(ProtocolError::TooBig { limit }),
+        };
+        Ok(Self {
+            fin: header.fin,
+            opcode: header.opcode,
+            mask: header.mask,
+            remaining,
+            control: Vec::new(),
+        })
+    }
+
+    /// Splits off what `input` has of this payload, and unmasks it.
+    fn take<'i>(&mut self, input: &mut &'i mut [u8]) -> &'i [u8] {
+        let length = self.remaining.min(input.len());
+        let (taken, rest) = std::mem::take(input).split_at_mut(length);
+        *input = rest;
+        if let Some(key) = &mut self.mask {
+            mask::apply(taken, *key);
+            key.rotate_left(length % 4);
+        }
+        self.remaining -= length;
+        taken
+    }
+
+    /// §5.4: a control frame may come in the midst of a fragmented message; it is an event at
+    /// once, and the message goes on.
+    fn receive_control<'i>(
+        mut self,
+        held: &mut Option<Box<Held>>,
+        input: &mut &'i mut [u8],
+    ) -> Result<Option<Event<'i>>, ProtocolError> {
+        let taken = self.take(input);
+        if self.remaining > 0 {
+            self.control.extend_from_slice(taken);
+            held.get_or_insert_default().frame = Some(FrameSoFar::Payload(self));
+            return Ok(None);
+        }
+        let payload = if self.control.is_empty() {
+            Cow::Borrowed(taken)
+        } else {
+            self.control.extend_from_slice(taken);
+            Cow::Owned(self.control)
+        };
+        Ok(Some(match self.opcode {
+            Opcode::Close => Event::Close(Close::parse(&payload)?),
+            Opcode::Ping => Event::Ping(payload),
+            _ => Event::Pong(payload),
+        }))
+    }
+
+    fn receive_data<'i>(
+        mut self,
+        held: &mut Option<Box<Held>>,
+        input: &mut &'i mut [u8],
+    ) -> Result<Option<Event<'i>>, ProtocolError> {
+        let taken = self.take(input);
+        let whole = self.remaining == 0;
+        if taken.is_empty() && !whole {
+            // Nothing to keep yet: the payload may still come whole, to be borrowed.
+            held.get_or_insert_default().frame = Some(FrameSoFar::Payload(self));
+            return Ok(None);
+        }
+        if whole && self.fin && held.as_ref().is_none_or(|held| held.message.is_none()) {
+            return Ok(Some(match self.opcode {
+                Opcode::Text => Event::Text(Cow::Borrowed(utf8::check(taken)?)),
+                _ => Event::Binary(Cow::Borrowed(taken)),
+            }));
+        }
+
+        let held = held.get_or_insert_default();
+        let mut message = held.message.take().unwrap_or_else(|| match self.opcode {
+            Opcode::Text => MessageSoFar::Text(Default::default()),
+            _ => MessageSoFar::Binary(Vec::new()),
+        });
+        message.push(taken)?;
+        if whole && self.fin {
+            return message.finish().map(Some);
+        }
+        held.message = Some(message);
+        if !whole {
+            held.frame = Some(FrameSoFar::Payload(self));
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(decoder: &Decoder) -> Option<&Held> {
+        match &decoder.state {
+            State::Open(held) => held.as_deref(),
+            State::Closed | State::Failed(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_decoder_is_small() {
+        assert!(size_of::<Decoder>() <= 64, "{}", size_of::<Decoder>());
+        assert!(size_of::<Held>() <= 160, "{}", size_of::<Held>());
+    }
+
+    #[test]
+    fn what_was_held_for_a_frame_is_freed_with_its_event() {
+        let mut bytes = *b"\x81\x05Hello";
+        let (start, end) = bytes.split_at_mut(4);
+        let mut decoder = Decoder::new(Role::Client, Limits::default());
+        assert_eq!(decoder.receive(&mut &mut start[..]), Ok(None));
+        assert!(held(&decoder).is_some());
+        assert!(!decoder.is_idle());
+        let event = decoder.receive(&mut &mut end[..]);
+        assert_eq!(event, Ok(Some(Event::Text("Hello".into()))));
+        assert!(held(&decoder).is_none());
+        assert!(decoder.is_idle());
+    }
+
+    #[test]
+    fn nothing_is_held_for_input_of_no_bytes() {
+        let mut decoder = Decoder::new(Role::Client, Limits::default());
+        assert_eq!(decoder.receive(&mut &mut [][..]), Ok(None));
+        assert!(held(&decoder).is_none());
+    }
+
+    #[test]
+    fn memory_grows_with_what_came_not_with_what_a_header_claims() {
+        // Frames of 1 MiB of text and of binary of which ten bytes come.
+        for opcode in [0x81, 0x82] {
+            let mut decoder = Decoder::new(
+                Role::Client,
+                Limits {
+                    max_message: 1 << 20,
+                },
+            );
+            let mut bytes = *b"\x00\x7F\0\0\0\0\0\x10\0\0ten bytes.";
+            bytes[0] = opcode;
+            assert_eq!(decoder.receive(&mut &mut bytes[..]), Ok(None));
+            let message = held(&decoder)
+                .and_then(|held| held.message.as_ref())
+                .unwrap();
+            assert_eq!(message.len(), 10);
+            assert!(message.capacity() <= 20, "{}", message.capacity());
+        }
+    }
+
+    #[test]
+    fn what_was_held_is_freed_by_an_error_and_by_a_close() {
+        for end in [b"\x81\x01x".as_slice(), b"\x88\x00"] {
+            let mut decoder = Decoder::new(Role::Client, Limits::default());
+            let mut bytes = [b"\x01\x05Hello".as_slice(), end].concat();
+            let event = decoder.receive(&mut bytes.as_mut_slice());
+            assert_ne!(event, Ok(None));
+            assert!(held(&decoder).is_none());
+        }
+    }
+}

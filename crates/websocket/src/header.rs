@@ -1,0 +1,160 @@
+use crate::{Opcode, ProtocolError, Role};
+
+/// The longest header: two bytes, a length of eight, a mask of four.
+const LONGEST: usize = 14;
+
+/// RFC 6455 §5.5: the payload of a control frame has at most 125 bytes.
+pub(crate) const MAX_CONTROL: usize = 125;
+
+/// Everything of a frame but its payload (RFC 6455 §5.2).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    pub(crate) opcode: Opcode,
+    pub(crate) length: u64,
+    /// Present exactly when the peer is a client.
+    pub(crate) mask: Option<[u8; 4]>,
+}
+
+impl Header {
+    /// Reads a header at the front of `bytes` and tells how many bytes it has; `None` when it is
+    /// not all there. Each field is judged as soon as it has come.
+    fn parse(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let Some((&first, rest)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        // §5.2: RSV1 to RSV3 are 0 unless an extension that defines them was negotiated. None is
+        // yet; permessage-deflate will take RSV1 (0x40) on the first frame of a message here.
+        if first & 0x70 != 0 {
+            return Err(ProtocolError::ReservedBits);
+        }
+        let fin = first & 0x80 != 0;
+        let opcode = Opcode::parse(first & 0x0F)?;
+        // §5.5: control frames must not be fragmented.
+        if opcode.is_control() && !fin {
+            return Err(ProtocolError::FragmentedControl);
+        }
+
+        let Some((&second, rest)) = rest.split_first() else {
+            return Ok(None);
+        };
+        // §5.1: a server closes on a frame that is not masked, a client on one that is.
+        let masked = second & 0x80 != 0;
+        match role {
+            Role::Server if !masked => return Err(ProtocolError::Unmasked),
+            Role::Client if masked => return Err(ProtocolError::Masked),
+            Role::Server | Role::Client => {}
+        }
+        let short_length = second & 0x7F;
+        if opcode.is_control() && usize::from(short_length) > MAX_CONTROL {
+            return Err(ProtocolError::ControlTooLong);
+        }
+
+        let Some((length, rest)) = parse_length(short_length, rest)? else {
+            return Ok(None);
+        };
+        let (mask, rest) = if masked {
+            let Some((mask, rest)) = rest.split_first_chunk::<4>() else {
+                return Ok(None);
+            };
+            (Some(*mask), rest)
+        } else {
+            (None, rest)
+        };
+        let header = Self {
+            fin,
+            opcode,
+            length,
+            mask,
+        };
+        Ok(Some((header, bytes.len() - rest.len())))
+    }
+}
+
+/// §5.2: 0 to 125 is the length itself; 126 and 127 say that it follows in 16 or 64 bits, most
+/// significant byte first, the top bit of the 64 being 0.
+///
+/// §5.2 also asks senders for the shortest form. Many receivers let a longer one pass; we refuse
+/// it, as a frame then has one header only.
+fn parse_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
+    let (length, shortest, rest) = match short {
+        126 => match bytes.split_first_chunk() {
+            Some((length, rest)) => (u64::from(u16::from_be_bytes(*length)), 126, rest),
+            None => return Ok(None),
+        },
+        127 => match bytes.split_first_chunk() {
+            Some((length, rest)) => (u64::from_be_bytes(*length), 0x1_0000, rest),
+            None => return Ok(None),
+        },
+        length => (u64::from(length), 0, bytes),
+    };
+    if length >> 63 != 0 {
+        return Err(ProtocolError::LengthTopBit);
+    }
+    if length < shortest {
+        return Err(ProtocolError::LengthNotMinimal);
+    }
+    Ok(Some((length, rest)))
+}
+
+/// The header of one unfragmented frame is appended to `out`.
+pub(crate) fn write(opcode: Opcode, length: usize, mask: Option<[u8; 4]>, out: &mut Vec<u8>) {
+    let mask_bit = if mask.is_some() { 0x80 } else { 0 };
+    out.push(0x80 | opcode as u8);
+    match length {
+        0..=125 => out.push(mask_bit | length as u8),
+        126..=0xFFFF => {
+            out.push(mask_bit | 126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(mask_bit | 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    if let Some(mask) = mask {
+        out.extend_from_slice(&mask);
+    }
+}
+
+/// How many bytes [`write`] appends.
+pub(crate) fn written_len(length: usize, mask: Option<[u8; 4]>) -> usize {
+    let length_bytes = match length {
+        0..=125 => 0,
+        126..=0xFFFF => 2,
+        _ => 8,
+    };
+    2 + length_bytes + mask.map_or(0, |mask| mask.len())
+}
+
+/// A header of which the first bytes have come.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderSoFar {
+    bytes: [u8; LONGEST],
+    len: usize,
+}
+
+impl HeaderSoFar {
+    /// Takes from `input` what belongs to the header; `Some` when it is whole.
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut &mut [u8],
+        role: Role,
+    ) -> Result<Option<Header>, ProtocolError> {
+        let had = self.len;
+        let copied = input.len().min(LONGEST - had);
+        self.bytes[had..had + copied].copy_from_slice(&input[..copied]);
+        let parsed = Header::parse(&self.bytes[..had + copied], role)?;
+        let taken = match parsed {
+            Some((_, size)) => size - had,
+            None => copied,
+        };
+        self.len += taken;
+        *input = &mut std::mem::take(input)[taken..];
+        Ok(parsed.map(|(header, _)| header))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
