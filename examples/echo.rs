@@ -1,2 +1,29 @@
-//! Echo.
-fn main() {}
+//! Sends back what it is sent.
+//!
+//! `cargo run --bin echo`, then in a browser's console:
+//! `ws = new WebSocket("ws://127.0.0.1:9001/echo"); ws.onmessage = e => console.log(e.data); ws.onopen = () => ws.send("안녕")`
+
+use madang::{Endpoint, Handshake, Message, Mount, Refusal, Session};
+
+struct Echo;
+
+impl Endpoint for Echo {
+    type Data = ();
+
+    async fn on_handshake(&self, _: &mut Handshake) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn on_message(&self, session: &Session, message: Message) {
+        // A session whose peer reads too slowly, or has gone, does without.
+        let _ = session.send(message);
+    }
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:9001".into());
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    println!("echo at ws://{}/echo", listener.local_addr()?);
+    axum::serve(listener, Mount::new(Echo).at("/echo").into_router()).await
+}
