@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 
-use crate::header::{Header, HeaderSoFar};
+use crate::header::HeaderSoFar;
 use crate::message::MessageSoFar;
-use crate::{Close, Opcode, ProtocolError, Role, mask, utf8};
+use crate::payload::Payload;
+use crate::{Close, ProtocolError, Role};
 
 /// What a peer may ask of our memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,30 +75,17 @@ enum State {
 
 /// What is held from one read to the next.
 #[derive(Debug, Default)]
-struct Held {
+pub(crate) struct Held {
     /// The data message whose end has not come.
-    message: Option<MessageSoFar>,
+    pub(crate) message: Option<MessageSoFar>,
     /// The frame whose end has not come.
-    frame: Option<FrameSoFar>,
+    pub(crate) frame: Option<FrameSoFar>,
 }
 
 #[derive(Debug)]
-enum FrameSoFar {
+pub(crate) enum FrameSoFar {
     Header(HeaderSoFar),
     Payload(Payload),
-}
-
-/// A frame in the midst of its payload.
-#[derive(Debug)]
-struct Payload {
-    fin: bool,
-    opcode: Opcode,
-    /// Turned so that its first byte is for the next byte of the payload.
-    mask: Option<[u8; 4]>,
-    /// Bytes that have not come.
-    remaining: usize,
-    /// What came of a control frame. A data frame's bytes go to [`Held::message`].
-    control: Vec<u8>,
 }
 
 impl Decoder {
@@ -197,114 +185,6 @@ fn next_payload(
     };
     let message = held.as_ref().and_then(|held| held.message.as_ref());
     Payload::begin(header, message, limits).map(Some)
-}
-
-impl Payload {
-    /// Judges a frame by its header and the message that it comes in.
-    fn begin(
-        header: Header,
-        message: Option<&MessageSoFar>,
-        limits: Limits,
-    ) -> Result<Self, ProtocolError> {
-        // RFC 6455 §5.4: a fragmented message is a first frame and continuations; no other data
-        // frame comes between, and a continuation nowhere else.
-        match (header.opcode, message) {
-            (Opcode::Continuation, None) => return Err(ProtocolError::NothingToContinue),
-            (Opcode::Text | Opcode::Binary, Some(_)) => {
-                return Err(ProtocolError::MessageInterrupted);
-            }
-            _ => {}
-        }
-        // §10.4: impose limits on what a remote endpoint can make us assemble. A control frame
-        // is short by its header.
-        let limit = limits.max_message;
-        let room = limit.saturating_sub(message.map_or(0, MessageSoFar::len));
-        let remaining = match usize::try_from(header.length) {
-            Ok(length) if length <= room || header.opcode.is_control() => length,
-            _ => return Err(ProtocolError::TooBig { limit }),
-        };
-        Ok(Self {
-            fin: header.fin,
-            opcode: header.opcode,
-            mask: header.mask,
-            remaining,
-            control: Vec::new(),
-        })
-    }
-
-    /// Splits off what `input` has of this payload, and unmasks it.
-    fn take<'i>(&mut self, input: &mut &'i mut [u8]) -> &'i [u8] {
-        let length = self.remaining.min(input.len());
-        let (taken, rest) = std::mem::take(input).split_at_mut(length);
-        *input = rest;
-        if let Some(key) = &mut self.mask {
-            mask::apply(taken, *key);
-            key.rotate_left(length % 4);
-        }
-        self.remaining -= length;
-        taken
-    }
-
-    /// §5.4: a control frame may come in the midst of a fragmented message; it is an event at
-    /// once, and the message goes on.
-    fn receive_control<'i>(
-        mut self,
-        held: &mut Option<Box<Held>>,
-        input: &mut &'i mut [u8],
-    ) -> Result<Option<Event<'i>>, ProtocolError> {
-        let taken = self.take(input);
-        if self.remaining > 0 {
-            self.control.extend_from_slice(taken);
-            held.get_or_insert_default().frame = Some(FrameSoFar::Payload(self));
-            return Ok(None);
-        }
-        let payload = if self.control.is_empty() {
-            Cow::Borrowed(taken)
-        } else {
-            self.control.extend_from_slice(taken);
-            Cow::Owned(self.control)
-        };
-        Ok(Some(match self.opcode {
-            Opcode::Close => Event::Close(Close::parse(&payload)?),
-            Opcode::Ping => Event::Ping(payload),
-            _ => Event::Pong(payload),
-        }))
-    }
-
-    fn receive_data<'i>(
-        mut self,
-        held: &mut Option<Box<Held>>,
-        input: &mut &'i mut [u8],
-    ) -> Result<Option<Event<'i>>, ProtocolError> {
-        let taken = self.take(input);
-        let whole = self.remaining == 0;
-        if taken.is_empty() && !whole {
-            // Nothing to keep yet: the payload may still come whole, to be borrowed.
-            held.get_or_insert_default().frame = Some(FrameSoFar::Payload(self));
-            return Ok(None);
-        }
-        if whole && self.fin && held.as_ref().is_none_or(|held| held.message.is_none()) {
-            return Ok(Some(match self.opcode {
-                Opcode::Text => Event::Text(Cow::Borrowed(utf8::check(taken)?)),
-                _ => Event::Binary(Cow::Borrowed(taken)),
-            }));
-        }
-
-        let held = held.get_or_insert_default();
-        let mut message = held.message.take().unwrap_or_else(|| match self.opcode {
-            Opcode::Text => MessageSoFar::Text(Default::default()),
-            _ => MessageSoFar::Binary(Vec::new()),
-        });
-        message.push(taken)?;
-        if whole && self.fin {
-            return message.finish().map(Some);
-        }
-        held.message = Some(message);
-        if !whole {
-            held.frame = Some(FrameSoFar::Payload(self));
-        }
-        Ok(None)
-    }
 }
 
 #[cfg(test)]

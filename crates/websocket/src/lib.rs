@@ -43,6 +43,7 @@ mod header;
 mod mask;
 mod message;
 mod opcode;
+mod payload;
 mod role;
 mod utf8;
 
