@@ -1,0 +1,183 @@
+//! The writer: the one owner of everything that is stored.
+
+mod log;
+mod register;
+
+use std::fs::File;
+use std::path::Path;
+
+use rooms::Timestamp;
+use rusqlite::{Connection, Params, Transaction, TransactionBehavior, params};
+
+use self::log::Heads;
+use crate::error::{CommitError, OpenError};
+use crate::open::{self, Opened, Recovery};
+use crate::readers::Readers;
+use crate::write::{Outcome, Write};
+
+/// Writes everything that is stored. It owns the only connection that may, and the data folder with
+/// it; it belongs to one thread.
+#[derive(Debug)]
+pub struct Store {
+    // Fields are dropped in this order, so that the lock goes last.
+    connection: Connection,
+    heads: Heads,
+    run: i64,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens `folder/madang.db`, makes what is missing, and begins a new run.
+    ///
+    /// Sessions that a lost run left open are closed. The whole file is checked, which takes its
+    /// time where the file is large.
+    pub fn open(folder: &Path, now: Timestamp) -> Result<(Self, Readers, Recovery), OpenError> {
+        let Opened {
+            connection,
+            database,
+            lock,
+            run,
+            recovery,
+        } = open::open(folder, now)?;
+        let readers = Readers::open(&database).map_err(|error| OpenError::of(&database, error))?;
+        let store = Self {
+            connection,
+            heads: Heads::default(),
+            run,
+            _lock: lock,
+        };
+        Ok((store, readers, recovery))
+    }
+
+    /// Writes a batch in one transaction, on disk when this returns, and tells what came of each
+    /// write, in their order. Each write sees what those before it did.
+    ///
+    /// If it fails, nothing of the batch is written.
+    pub fn commit(&mut self, batch: &[Write]) -> Result<Vec<Outcome>, CommitError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outcomes = self.write_all(batch);
+        if outcomes.is_err() {
+            // They may count events that were rolled back.
+            self.heads.forget();
+        }
+        Ok(outcomes?)
+    }
+
+    fn write_all(&mut self, batch: &[Write]) -> rusqlite::Result<Vec<Outcome>> {
+        let immediate = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(immediate)?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for write in batch {
+            outcomes.push(apply(&transaction, &mut self.heads, self.run, write)?);
+        }
+        transaction.commit()?;
+        Ok(outcomes)
+    }
+
+    /// Ends the run, and puts everything into the one file.
+    ///
+    /// Sessions that are still open are closed with code 1006.
+    pub fn close(mut self, now: Timestamp) -> Result<(), CommitError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        open::close_sessions(&transaction, now)?;
+        transaction.execute(
+            "UPDATE runs SET stopped_at = max(?1, started_at), ending = 'stopped' WHERE id = ?2",
+            params![now.as_millis(), self.run],
+        )?;
+        transaction.commit()?;
+        // While someone reads, a part may stay in the WAL, from which the next start takes it.
+        Ok(self
+            .connection
+            .query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+}
+
+fn apply(
+    transaction: &Transaction<'_>,
+    heads: &mut Heads,
+    run: i64,
+    write: &Write,
+) -> rusqlite::Result<Outcome> {
+    match write {
+        Write::OpenSession {
+            session,
+            user,
+            new_guest,
+            address,
+            user_agent,
+            at,
+        } => {
+            register::store_user(transaction, user, *at)?;
+            if let Some(token) = new_guest {
+                register::store_token(transaction, token, user, *at)?;
+            }
+            execute(
+                transaction,
+                "INSERT INTO sessions
+                    (id, run_id, user_id, user_name, address, user_agent, connected_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+                params![
+                    session.to_string(),
+                    run,
+                    user.id.as_str(),
+                    user.name.as_str(),
+                    address,
+                    user_agent,
+                    at.as_millis(),
+                ],
+            )?;
+            Ok(Outcome::Done)
+        }
+        Write::CloseSession {
+            session,
+            at,
+            code,
+            reason,
+        } => {
+            register::close_session(transaction, *session, *at, *code, reason)?;
+            Ok(Outcome::Done)
+        }
+        Write::Subscribe {
+            session,
+            room,
+            create,
+            at,
+        } => {
+            if *create {
+                log::create_room(transaction, room, *at)?;
+            }
+            let Some(room) = heads.find(transaction, room)? else {
+                return Ok(Outcome::NoSuchRoom);
+            };
+            register::subscribe(transaction, *session, room.id, *at)?;
+            Ok(Outcome::Subscribed(room.head.clone()))
+        }
+        Write::Unsubscribe { session, room, at } => {
+            register::unsubscribe(transaction, *session, room, *at)?;
+            Ok(Outcome::Done)
+        }
+        Write::Append {
+            room,
+            from,
+            key,
+            content,
+            at,
+        } => log::append(transaction, heads, room, from, key.as_ref(), content, *at),
+    }
+}
+
+/// Executes a statement that is prepared once and kept.
+fn execute(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    values: impl Params,
+) -> rusqlite::Result<usize> {
+    transaction.prepare_cached(sql)?.execute(values)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! What can go wrong: one enum for each of opening, committing and reading.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+
+/// Why the data folder cannot be used. Each says where, what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "the data folder {} is in use by another madang; stop that one first, or give this one \
+         a folder of its own", path.display()
+    )]
+    InUse {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// It cannot be made or written.
+    #[error(
+        "{} cannot be written: {reason}; check that the folder exists or can be made, that this \
+         user may write to it, and that the disk is neither full nor read-only", path.display()
+    )]
+    NotWritable {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file is no database, or one with a fault.
+    #[error(
+        "the database {} is damaged: {reason}; put a backup in its place, or move it and the files \
+         named like it out of the folder to start with an empty one", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        reason: String,
+    },
+    /// The file belongs to a later version of the program.
+    #[error(
+        "the database {} was written by a newer madang: its schema is {found}, this version knows \
+         {known} at most; start the newer version, or put a backup from before the upgrade in its \
+         place", path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema's last migration.
+        found: String,
+        /// The last migration that this version has.
+        known: String,
+    },
+    /// The schema cannot be brought up to date.
+    #[error(
+        "the schema of the database {} cannot be brought up to date: {reason}; the file is as \
+         it was: start the version that wrote it, and report this", path.display()
+    )]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// This program was built with an SQLite that can damage a database.
+    #[error(
+        "this madang was built with SQLite {found}, which can damage databases that several \
+         connections use; build it with SQLite 3.51.3 or later"
+    )]
+    OldSqlite {
+        /// The version that it was built with.
+        found: &'static str,
+    },
+    /// Anything else that SQLite says.
+    #[error(
+        "the database {} cannot be opened: {reason}; try again, and report it if it stays so",
+        path.display()
+    )]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: rusqlite::Error,
+    },
+}
+
+impl OpenError {
+    /// What an error of SQLite means for someone who wants to open `path`.
+    pub(crate) fn of(path: &Path, error: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged {
+                path,
+                reason: error.to_string(),
+            },
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::DiskFull,
+            ) => Self::NotWritable {
+                path,
+                reason: error.to_string(),
+            },
+            _ => Self::Sqlite {
+                path,
+                reason: error,
+            },
+        }
+    }
+}
+
+/// Why a batch was not written. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The disk is full. The next batch may fit.
+    #[error("the disk is full")]
+    Full(#[source] rusqlite::Error),
+    /// The next batch may succeed.
+    #[error("the database did not take the batch")]
+    Failed(#[source] rusqlite::Error),
+    /// The disk may have lost what it confirmed, or the file is damaged. Whoever owns the store
+    /// must stop: only opening the file anew tells what it holds.
+    #[error("the database file cannot be trusted any more")]
+    Broken(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for CommitError {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error
+            .sqlite_error()
+            .map(|error| (error.code, error.extended_code));
+        match code {
+            Some((ErrorCode::DiskFull, _)) => Self::Full(error),
+            Some((ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _)) => Self::Broken(error),
+            // After a failed fsync the kernel may have dropped the pages, and a second fsync
+            // succeeds without them.
+            Some((_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) => Self::Broken(error),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the database could not be read")]
+pub struct ReadError(#[from] rusqlite::Error);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit_error(code: i32) -> CommitError {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into()
+    }
+
+    #[test]
+    fn after_a_failed_sync_or_a_damage_the_file_is_not_trusted() {
+        for code in [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_DIR_FSYNC,
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_CORRUPT_INDEX,
+            ffi::SQLITE_NOTADB,
+        ] {
+            assert!(
+                matches!(commit_error(code), CommitError::Broken(_)),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_pass_can_be_tried_again() {
+        assert!(matches!(
+            commit_error(ffi::SQLITE_FULL),
+            CommitError::Full(_)
+        ));
+        for code in [
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_READ,
+        ] {
+            assert!(
+                matches!(commit_error(code), CommitError::Failed(_)),
+                "{code}"
+            );
+        }
+    }
+}

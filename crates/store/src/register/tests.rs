@@ -1,0 +1,290 @@
+use super::*;
+use crate::Write;
+use crate::testing::*;
+
+const ALL: SessionFilter = SessionFilter {
+    state: None,
+    user: None,
+    room: None,
+    before: None,
+    limit: 100,
+};
+
+fn list(fixture: &Fixture, filter: &SessionFilter) -> Vec<SessionId> {
+    fixture
+        .readers
+        .sessions(filter)
+        .unwrap()
+        .into_iter()
+        .map(|row| row.session)
+        .collect()
+}
+
+fn ids(ids: &[u8]) -> Vec<SessionId> {
+    ids.iter().map(|id| session(*id)).collect()
+}
+
+/// Sessions 1 and 2 of user 1, 3 of user 2 and 4 of user 3; 2 is closed, 4 is in another room.
+fn busy() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[
+        arrive(1, 1, 1),
+        arrive(2, 1, 2),
+        arrive(3, 2, 3),
+        arrive(4, 3, 4),
+        subscribe(1, "마당", 5),
+        subscribe(2, "마당", 5),
+        subscribe(3, "마당", 5),
+        subscribe(3, "lobby", 6),
+        subscribe(4, "lobby", 6),
+        depart(2, 10),
+    ]);
+    fixture
+}
+
+#[test]
+fn a_session_is_on_record_from_its_opening_to_its_closing() {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[
+        arrive(1, 1, 1),
+        subscribe(1, "마당", 2),
+        subscribe(1, "lobby", 3),
+    ]);
+    let mut expected = SessionRow {
+        session: session(1),
+        user: user(1),
+        address: "203.0.113.7".to_owned(),
+        user_agent: Some("시험/1.0".to_owned()),
+        connected_at: at(1),
+        closed: None,
+        rooms: vec![room("lobby"), room("마당")],
+    };
+    assert_eq!(fixture.readers.sessions(&ALL).unwrap(), [expected.clone()]);
+
+    fixture.commit(&[unsubscribe(1, "lobby", 4), depart(1, 5)]);
+    let reason = "the page ended it".to_owned();
+    expected.closed = Some(Closed {
+        at: at(5),
+        code: 1001,
+        reason,
+    });
+    expected.rooms = vec![room("마당")];
+    assert_eq!(fixture.readers.sessions(&ALL).unwrap(), [expected]);
+}
+
+#[test]
+fn sessions_are_listed_newest_first_by_whatever_is_asked() {
+    let fixture = busy();
+    let open = SessionFilter {
+        state: Some(SessionState::Open),
+        ..ALL
+    };
+    let closed = SessionFilter {
+        state: Some(SessionState::Closed),
+        ..ALL
+    };
+    assert_eq!(list(&fixture, &ALL), ids(&[4, 3, 2, 1]));
+    assert_eq!(list(&fixture, &open), ids(&[4, 3, 1]));
+    assert_eq!(list(&fixture, &closed), ids(&[2]));
+    let of_user = SessionFilter {
+        user: Some(user(1).id),
+        ..ALL
+    };
+    assert_eq!(list(&fixture, &of_user), ids(&[2, 1]));
+    let in_room = SessionFilter {
+        room: Some(room("마당")),
+        ..ALL
+    };
+    assert_eq!(list(&fixture, &in_room), ids(&[3, 2, 1]));
+    let in_room_now = SessionFilter {
+        room: Some(room("마당")),
+        ..open.clone()
+    };
+    assert_eq!(list(&fixture, &in_room_now), ids(&[3, 1]));
+    let nowhere = SessionFilter {
+        room: Some(room("nowhere")),
+        ..ALL
+    };
+    assert_eq!(list(&fixture, &nowhere), ids(&[]));
+    let all = SessionFilter {
+        user: Some(user(1).id),
+        room: Some(room("마당")),
+        before: Some(session(2)),
+        ..open
+    };
+    assert_eq!(list(&fixture, &all), ids(&[1]));
+}
+
+#[test]
+fn a_list_of_sessions_is_read_page_by_page() {
+    let fixture = busy();
+    let first = SessionFilter { limit: 3, ..ALL };
+    assert_eq!(list(&fixture, &first), ids(&[4, 3, 2]));
+    let next = SessionFilter {
+        before: Some(session(2)),
+        ..first
+    };
+    assert_eq!(list(&fixture, &next), ids(&[1]));
+    assert_eq!(list(&fixture, &SessionFilter { limit: 0, ..ALL }), ids(&[]));
+}
+
+#[test]
+fn a_session_that_left_a_room_and_came_back_is_in_it_once() {
+    let mut fixture = Fixture::with_room();
+    fixture.commit(&[
+        subscribe(1, "마당", 1),
+        unsubscribe(1, "마당", 2),
+        unsubscribe(1, "마당", 2),
+        subscribe(1, "마당", 2),
+        unsubscribe(1, "마당", 2),
+        subscribe(1, "마당", 2),
+    ]);
+    assert_eq!(
+        fixture.readers.sessions(&ALL).unwrap()[0].rooms,
+        [room("마당")]
+    );
+    assert_eq!(fixture.readers.rooms(None, 9).unwrap()[0].sessions, 1);
+    fixture.commit_one(unsubscribe(1, "마당", 3));
+    assert_eq!(fixture.readers.sessions(&ALL).unwrap()[0].rooms, []);
+    assert_eq!(fixture.readers.rooms(None, 9).unwrap()[0].sessions, 0);
+}
+
+#[test]
+fn what_comes_after_a_session_closed_changes_nothing() {
+    let mut fixture = Fixture::with_room();
+    fixture.commit_one(depart(1, 5));
+    let before = fixture.readers.sessions(&ALL).unwrap();
+    let late = Write::CloseSession {
+        session: session(1),
+        at: at(9),
+        code: 1006,
+        reason: "late".to_owned(),
+    };
+    fixture.commit(&[
+        late,
+        subscribe(1, "lobby", 9),
+        unsubscribe(1, "마당", 9),
+        arrive(1, 2, 9),
+    ]);
+    assert_eq!(fixture.readers.sessions(&ALL).unwrap(), before);
+    assert_eq!(fixture.readers.rooms(None, 9).unwrap()[0].sessions, 0);
+    // Sessions that never were are no trouble either.
+    fixture.commit(&[
+        depart(9, 10),
+        subscribe(9, "마당", 10),
+        unsubscribe(9, "nowhere", 10),
+    ]);
+}
+
+#[test]
+fn a_session_never_closes_before_it_opened() {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[arrive(1, 1, 100), depart(1, 50)]);
+    let closed = fixture
+        .readers
+        .sessions(&ALL)
+        .unwrap()
+        .remove(0)
+        .closed
+        .unwrap();
+    assert_eq!(closed.at, at(100));
+}
+
+#[test]
+fn rooms_are_listed_by_name_with_what_goes_on_in_them() {
+    let mut fixture = busy();
+    fixture.commit(&[say("마당", "a", 20), say("마당", "b", 21)]);
+    let summary = |name, head, last_at, sessions| RoomSummary {
+        name: room(name),
+        kind: RoomKind::Open,
+        created_at: if name == "마당" { at(5) } else { at(6) },
+        head,
+        last_at,
+        sessions,
+    };
+    let (lobby, yard) = (
+        summary("lobby", 0, None, 2),
+        summary("마당", 2, Some(at(21)), 2),
+    );
+    assert_eq!(
+        fixture.readers.rooms(None, 9).unwrap(),
+        [lobby.clone(), yard.clone()]
+    );
+    assert_eq!(fixture.readers.rooms(None, 1).unwrap(), [lobby]);
+    assert_eq!(
+        fixture.readers.rooms(Some(&room("lobby")), 9).unwrap(),
+        [yard]
+    );
+    assert_eq!(fixture.readers.rooms(Some(&room("마당")), 9).unwrap(), []);
+}
+
+#[test]
+fn a_guest_comes_back_with_a_token() {
+    let mut fixture = Fixture::new();
+    fixture.commit_one(arrive(1, 1, 1));
+    assert_eq!(
+        fixture
+            .readers
+            .user_by_token(&TokenHash::of("token 1"))
+            .unwrap(),
+        Some(user(1))
+    );
+    assert_eq!(
+        fixture
+            .readers
+            .user_by_token(&TokenHash::of("token 2"))
+            .unwrap(),
+        None
+    );
+}
+
+#[test]
+fn a_token_stays_with_its_first_user_and_is_stored_nowhere() {
+    let mut fixture = Fixture::new();
+    let mut stolen = arrive(2, 2, 2);
+    if let Write::OpenSession { new_guest, .. } = &mut stolen {
+        *new_guest = Some(TokenHash::of("token 1"));
+    }
+    fixture.commit(&[arrive(1, 1, 1), stolen]);
+    assert_eq!(
+        fixture
+            .readers
+            .user_by_token(&TokenHash::of("token 1"))
+            .unwrap(),
+        Some(user(1))
+    );
+    let file = std::fs::read(fixture.folder.path().join("madang.db-wal")).unwrap();
+    assert!(!file.windows(7).any(|bytes| bytes == b"token 1"));
+    assert_eq!(format!("{:?}", TokenHash::of("token 1")), "TokenHash(…)");
+}
+
+#[test]
+fn a_user_is_kept_up_to_date() {
+    let mut fixture = Fixture::new();
+    let mut renamed = arrive(2, 1, 50);
+    if let Write::OpenSession {
+        user, new_guest, ..
+    } = &mut renamed
+    {
+        user.name = rooms::UserName::parse("새 이름").unwrap();
+        *new_guest = None;
+    }
+    fixture.commit(&[arrive(1, 1, 1), renamed, depart(1, 70), depart(2, 60)]);
+    let back = fixture
+        .readers
+        .user_by_token(&TokenHash::of("token 1"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(back.name.as_str(), "새 이름");
+    assert_eq!(
+        fixture.number("SELECT last_seen_at FROM users"),
+        Some(at(70).as_millis())
+    );
+    assert_eq!(
+        fixture.number("SELECT created_at FROM users"),
+        Some(at(1).as_millis())
+    );
+    let rows = fixture.readers.sessions(&ALL).unwrap().into_iter();
+    let names: Vec<_> = rows.map(|row| row.user.name).collect();
+    assert_eq!(names, [back.name, user(1).name]);
+}
