@@ -40,7 +40,10 @@ impl Endpoint for Chat {
     type Data = Visitor;
 
     async fn on_handshake(&self, handshake: &mut Handshake) -> Result<Visitor, Refusal> {
-        let name = handshake.query_param("name").unwrap_or("누군가".into()).into_owned();
+        let name = handshake
+            .query_param("name")
+            .unwrap_or("누군가".into())
+            .into_owned();
         let room = self.room(handshake.param("room").unwrap_or("lobby"));
         Ok(Visitor { name, room })
     }

@@ -1,4 +1,5 @@
 //! Each example starts and does what it says, seen by another WebSocket library.
+#![expect(clippy::expect_used, reason = "what a test cannot go on without")]
 
 use std::{
     io::{BufRead, BufReader},
@@ -23,7 +24,9 @@ impl Running {
             .expect("the example starts");
         let mut line = String::new();
         let stdout = process.stdout.take().expect("its output is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it prints its address");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it prints its address");
         let address = line.split("://").nth(1).expect("an address");
         let host = address.split('/').next().expect("a host").trim().to_owned();
         Self { process, host }
@@ -40,8 +43,14 @@ impl Drop for Running {
 #[tokio::test]
 async fn echo_sends_back_what_it_is_sent() {
     let echo = Running::start(env!("CARGO_BIN_EXE_echo"));
-    let (mut socket, _) = connect_async(format!("ws://{}/echo", echo.host)).await.unwrap();
-    for message in [Message::text("안녕 👋"), Message::binary(vec![0, 255]), Message::text("")] {
+    let (mut socket, _) = connect_async(format!("ws://{}/echo", echo.host))
+        .await
+        .unwrap();
+    for message in [
+        Message::text("안녕 👋"),
+        Message::binary(vec![0, 255]),
+        Message::text(""),
+    ] {
         socket.send(message.clone()).await.unwrap();
         assert_eq!(socket.next().await.unwrap().unwrap(), message);
     }
@@ -51,16 +60,29 @@ async fn echo_sends_back_what_it_is_sent() {
 async fn chat_tells_everyone_what_was_said_before_and_now() {
     let chat = Running::start(env!("CARGO_BIN_EXE_chat"));
     let url = |name| format!("ws://{}/chat/lobby?name={name}", chat.host);
-    let (mut kang, _) = connect_async(url("%EA%B0%95%ED%98%B8%EB%8F%99")).await.unwrap();
+    let (mut kang, _) = connect_async(url("%EA%B0%95%ED%98%B8%EB%8F%99"))
+        .await
+        .unwrap();
     kang.send(Message::text("여기 누구 있어요?")).await.unwrap();
-    let (mut shin, _) = connect_async(url("%EC%8B%A0%EB%8F%99%EC%97%BD")).await.unwrap();
+    let (mut shin, _) = connect_async(url("%EC%8B%A0%EB%8F%99%EC%97%BD"))
+        .await
+        .unwrap();
     shin.send(Message::text("네!")).await.unwrap();
 
     let mut heard = Vec::new();
     for socket in [&mut kang, &mut shin] {
         let mut lines = Vec::new();
         for _ in 0..4 {
-            lines.push(socket.next().await.unwrap().unwrap().into_text().unwrap().to_string());
+            lines.push(
+                socket
+                    .next()
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .into_text()
+                    .unwrap()
+                    .to_string(),
+            );
         }
         heard.push(lines);
     }

@@ -86,7 +86,9 @@ where
         session: Session<E::Data>,
         settings: Arc<Settings>,
     ) -> Self {
-        let limits = Limits { max_message: settings.max_message };
+        let limits = Limits {
+            max_message: settings.max_message,
+        };
         Self {
             io,
             endpoint,
@@ -102,7 +104,8 @@ where
 
     /// The whole life of the session.
     pub(crate) async fn run(mut self) {
-        self.call(|endpoint, session| async move { endpoint.on_open(&session).await }).await;
+        self.call(|endpoint, session| async move { endpoint.on_open(&session).await })
+            .await;
         let closed = loop {
             match poll_fn(|cx| self.poll_step(cx)).await {
                 Step::Message(message) => {
@@ -138,14 +141,22 @@ where
         .await;
         if let Err(panic) = outcome {
             self.error = Some(Error::Panicked(panic_message(&*panic)));
-            self.close(Close::new(CloseCode::INTERNAL, "internal error"), Phase::Closing);
+            self.close(
+                Close::new(CloseCode::INTERNAL, "internal error"),
+                Phase::Closing,
+            );
         }
     }
 
     /// The callbacks of the end. Panics in them have nowhere left to go but the log.
     async fn end(mut self, closed: Closed) {
         self.outgoing.shut(&self.session);
-        let Self { endpoint, session, error, .. } = &self;
+        let Self {
+            endpoint,
+            session,
+            error,
+            ..
+        } = &self;
         let callbacks = async {
             if let Some(error) = error {
                 let on_error = AssertUnwindSafe(endpoint.on_error(session, error)).catch_unwind();
@@ -172,7 +183,9 @@ where
                 Phase::Draining(_) => self.incoming.poll_discard(&mut self.io, cx),
                 Phase::Answering(_) | Phase::Over(_) => Poll::Pending,
             };
-            let Poll::Ready(received) = received else { return Poll::Pending };
+            let Poll::Ready(received) = received else {
+                return Poll::Pending;
+            };
             self.heartbeat.heard();
             match (received, &self.phase) {
                 (Received::Event(Event::Text(text)), Phase::Open) => {
@@ -227,7 +240,9 @@ where
     /// Writes until everything is written or the socket takes no more.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         loop {
-            let written = self.outgoing.poll_write(&mut self.io, cx, &mut self.heartbeat);
+            let written = self
+                .outgoing
+                .poll_write(&mut self.io, cx, &mut self.heartbeat);
             std::task::ready!(written)?;
             self.session.outbox().written(self.outgoing.take_written());
             if !matches!(self.phase, Phase::Open) {
@@ -269,9 +284,17 @@ where
                 self.heartbeat.end_within(self.settings.close_timeout);
                 let Close { code, reason } =
                     close.unwrap_or_else(|| Close::new(CloseCode::NO_STATUS, ""));
-                Phase::Answering(Closed { code, reason, by: Side::Peer, clean: true })
+                Phase::Answering(Closed {
+                    code,
+                    reason,
+                    by: Side::Peer,
+                    clean: true,
+                })
             }
-            Phase::Closing(closed) => Phase::Over(Closed { clean: true, ..closed }),
+            Phase::Closing(closed) => Phase::Over(Closed {
+                clean: true,
+                ..closed
+            }),
             phase => phase,
         };
     }
@@ -281,7 +304,12 @@ where
         if matches!(self.phase, Phase::Open) {
             self.error = self.error.take().or(error.map(Error::Io));
             let (code, reason) = (CloseCode::ABNORMAL, String::new());
-            self.phase = Phase::Over(Closed { code, reason, by: Side::Peer, clean: false });
+            self.phase = Phase::Over(Closed {
+                code,
+                reason,
+                by: Side::Peer,
+                clean: false,
+            });
         } else {
             self.over();
         }
@@ -300,11 +328,16 @@ where
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
 }
 
 fn log_panic(callback: &str, outcome: Result<(), Box<dyn Any + Send>>) {
     if let Err(panic) = outcome {
-        tracing::error!(callback, message = panic_message(&*panic), "an endpoint panicked");
+        tracing::error!(
+            callback,
+            message = panic_message(&*panic),
+            "an endpoint panicked"
+        );
     }
 }

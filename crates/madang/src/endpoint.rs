@@ -3,12 +3,11 @@
 use std::{future::Future, io};
 
 use axum::response::IntoResponse;
-use http::StatusCode;
-use websocket::{CloseCode, ProtocolError, handshake::server::HandshakeError};
+use websocket::{CloseCode, ProtocolError};
 
 use crate::{
     message::Message,
-    request::{Handshake, Refusal},
+    request::{BadHandshake, Handshake, Refusal},
     session::Session,
     topic::LogError,
 };
@@ -73,15 +72,11 @@ pub trait Endpoint: Send + Sync + 'static {
         async {}
     }
 
-    /// Answers a request that is no valid handshake (RFC 6455 §4.2.1): by default with the error's
-    /// status and its text.
-    fn on_bad_handshake(&self, error: &HandshakeError) -> Refusal {
-        (error.status(), error.headers(), format!("{error}\n")).into_response().into()
-    }
-
-    /// Answers when the connection cannot become a WebSocket, as over a server without upgrades.
-    fn on_no_upgrade(&self) -> Refusal {
-        Refusal::new(StatusCode::NOT_IMPLEMENTED, "this connection cannot be upgraded to a WebSocket\n")
+    /// Answers a request that is no valid handshake: by default with the error's status and text.
+    fn on_bad_handshake(&self, error: &BadHandshake) -> Refusal {
+        (error.status(), error.headers(), format!("{error}\n"))
+            .into_response()
+            .into()
     }
 }
 

@@ -94,19 +94,35 @@ impl Harness {
         let uri: Uri = format!("ws://harness{path}").parse()?;
         let mut request = request(&uri, NONCE, protocols)?.map(|()| Empty::<Bytes>::new());
         for (name, value) in headers {
-            request.headers_mut().insert(*name, HeaderValue::from_static(value));
+            request
+                .headers_mut()
+                .insert(*name, HeaderValue::from_static(value));
         }
         let mut sender = self.http().await?;
         let mut response = sender.send_request(request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let status = response.status();
             let body = response.into_body().collect().await?.to_bytes();
-            return Err(Failed::Refused(status, String::from_utf8_lossy(&body).into_owned()));
+            return Err(Failed::Refused(
+                status,
+                String::from_utf8_lossy(&body).into_owned(),
+            ));
         }
         let protocol = verify(&response, NONCE, protocols)?;
         let io = TokioIo::new(upgrade::on(&mut response).await?);
-        let decoder = Decoder::new(Role::Client, Limits { max_message: usize::MAX });
-        Ok(Visitor { io, decoder, unread: Vec::new(), protocol, answers_pings: true })
+        let decoder = Decoder::new(
+            Role::Client,
+            Limits {
+                max_message: usize::MAX,
+            },
+        );
+        Ok(Visitor {
+            io,
+            decoder,
+            unread: Vec::new(),
+            protocol,
+            answers_pings: true,
+        })
     }
 
     /// An HTTP connection to the server.
@@ -184,7 +200,10 @@ impl Visitor {
     pub async fn next(&mut self) -> Seen {
         loop {
             let mut input = self.unread.as_mut_slice();
-            let event = self.decoder.receive(&mut input).map(|event| event.map(Event::into_owned));
+            let event = self
+                .decoder
+                .receive(&mut input)
+                .map(|event| event.map(Event::into_owned));
             let left = input.len();
             self.unread.drain(..self.unread.len() - left);
             match event {

@@ -13,9 +13,11 @@ mod topic;
 pub use endpoint::{Closed, Endpoint, Error, Side};
 pub use message::Message;
 pub use mount::Mount;
-pub use request::{Handshake, Refusal, Request};
+pub use request::{BadHandshake, Handshake, Refusal, Request};
 pub use session::{AnySession, SendError, Session, SessionId};
 pub use sessions::Sessions;
 pub use settings::Settings;
 pub use topic::{Log, LogError, Page, PageFuture, RingLimits, Start, Topic};
-pub use websocket::{Close, CloseCode, Frame, ProtocolError, Opcode, handshake::server::HandshakeError};
+pub use websocket::{
+    Close, CloseCode, Frame, Opcode, ProtocolError, handshake::server::HandshakeError,
+};

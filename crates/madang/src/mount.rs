@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{RawPathParams, Request as HttpRequest, State},
+    extract::{RawPathParams, Request as HttpRequest, State, rejection::RawPathParamsRejection},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -19,7 +19,7 @@ use websocket::handshake::server;
 use crate::{
     driver::Connection,
     endpoint::Endpoint,
-    request::{Handshake, Request},
+    request::{BadHandshake, Handshake, Request},
     session::Session,
     sessions::Sessions,
     settings::Settings,
@@ -91,7 +91,9 @@ impl<E: Endpoint> Mount<E> {
         });
         self.paths
             .iter()
-            .fold(Router::new(), |router, path| router.route(path, any(answer::<E>)))
+            .fold(Router::new(), |router, path| {
+                router.route(path, any(answer::<E>))
+            })
             .with_state(mounted)
     }
 }
@@ -106,16 +108,20 @@ struct Mounted<E> {
 /// Answers an opening request: with 101 and a session to come, or with a refusal.
 async fn answer<E: Endpoint>(
     State(mounted): State<Arc<Mounted<E>>>,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     request: HttpRequest,
 ) -> Response {
+    let bad = |error: BadHandshake| mounted.endpoint.on_bad_handshake(&error).into_response();
     let (mut parts, _body) = request.into_parts();
     let upgrade = match server::check(&parts.method, parts.version, &parts.headers) {
         Ok(upgrade) => upgrade,
-        Err(error) => return mounted.endpoint.on_bad_handshake(&error).into_response(),
+        Err(error) => return bad(error.into()),
+    };
+    let Ok(params) = params else {
+        return bad(BadHandshake::Path);
     };
     let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
-        return mounted.endpoint.on_no_upgrade().into_response();
+        return bad(BadHandshake::NoUpgrade);
     };
     let mut handshake = Handshake::new(Request::new(&parts, &params), upgrade);
     let data = match mounted.endpoint.on_handshake(&mut handshake).await {
@@ -123,7 +129,9 @@ async fn answer<E: Endpoint>(
         Err(refusal) => return refusal.into_response(),
     };
     let (request, upgrade, protocol) = handshake.into_parts();
-    let response = upgrade.response(protocol.as_deref()).map(|()| axum::body::Body::empty());
+    let response = upgrade
+        .response(protocol.as_deref())
+        .map(|()| axum::body::Body::empty());
     let session = Session::new(request, protocol, mounted.settings.max_outgoing, data);
     tokio::spawn(async move {
         match on_upgrade.await {
@@ -142,9 +150,9 @@ impl<E: Endpoint> Mounted<E> {
         // axum's own server is hyper-util's automatic one; hyper's HTTP/1 server wraps differently.
         let plain = match auto::upgrade::downcast::<Plain>(upgraded) {
             Ok(parts) => Ok((parts.io, parts.read_buf)),
-            Err(upgraded) => {
-                upgraded.downcast::<Plain>().map(|parts| (parts.io, parts.read_buf))
-            }
+            Err(upgraded) => upgraded
+                .downcast::<Plain>()
+                .map(|parts| (parts.io, parts.read_buf)),
         };
         match plain {
             Ok((io, early)) => {
@@ -164,8 +172,13 @@ impl<E: Endpoint> Mounted<E> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let entered = self.sessions.enter(session.any());
-        let connection =
-            Connection::new(io, early, self.endpoint.clone(), session, self.settings.clone());
+        let connection = Connection::new(
+            io,
+            early,
+            self.endpoint.clone(),
+            session,
+            self.settings.clone(),
+        );
         tokio::spawn(async move {
             connection.run().await;
             drop(entered);

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
-use websocket::handshake::server::Upgrade;
+use websocket::handshake::server::{HandshakeError, Upgrade};
 
 /// Path, parameters, query, headers and peer of a session's opening request.
 ///
@@ -37,16 +37,25 @@ impl Request {
     pub(crate) fn new(parts: &Parts, params: &RawPathParams) -> Self {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Self {
-            target: parts.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
+            target: parts
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str())
+                .into(),
             headers: pack(&parts.headers),
-            params: params.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            params: params
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             peer: peer.map(|ConnectInfo(peer)| *peer),
         }
     }
 
     /// The path as it was sent, percent-encoded.
     pub fn path(&self) -> &str {
-        self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
+        self.target
+            .split_once('?')
+            .map_or(&*self.target, |(path, _)| path)
     }
 
     /// The query as it was sent, without the question mark.
@@ -62,7 +71,9 @@ impl Request {
 
     /// The path parameter `name`, decoded.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.iter().find_map(|(key, value)| (**key == *name).then_some(&**value))
+        self.params
+            .iter()
+            .find_map(|(key, value)| (**key == *name).then_some(&**value))
     }
 
     /// The first header `name` (any case), if its value is text. Those of the handshake itself
@@ -84,9 +95,10 @@ fn pack(headers: &HeaderMap) -> Box<str> {
     let mut packed = String::new();
     for (name, value) in headers {
         // RFC 9110 §5.5: a value holds no line breaks; one in another charset than UTF-8 is left out.
-        if let (false, Ok(value)) =
-            (HANDSHAKE_HEADERS.contains(name), std::str::from_utf8(value.as_bytes()))
-        {
+        if let (false, Ok(value)) = (
+            HANDSHAKE_HEADERS.contains(name),
+            std::str::from_utf8(value.as_bytes()),
+        ) {
             packed.extend([name.as_str(), ": ", value, "\n"]);
         }
     }
@@ -103,7 +115,11 @@ pub struct Handshake {
 
 impl Handshake {
     pub(crate) fn new(request: Request, upgrade: Upgrade) -> Self {
-        Self { request, upgrade, protocol: None }
+        Self {
+            request,
+            upgrade,
+            protocol: None,
+        }
     }
 
     /// The subprotocols that the client offers, the one it likes best first (RFC 6455 §4.1).
@@ -114,8 +130,11 @@ impl Handshake {
     /// Agrees on the first of the client's subprotocols that `supported` has, and tells which.
     /// Without a call, or without one in common, the session has none.
     pub fn choose_protocol(&mut self, supported: &[&str]) -> Option<&str> {
-        self.protocol =
-            self.upgrade.protocols().find(|offered| supported.contains(offered)).map(Box::from);
+        self.protocol = self
+            .upgrade
+            .protocols()
+            .find(|offered| supported.contains(offered))
+            .map(Box::from);
         self.protocol.as_deref()
     }
 
@@ -129,6 +148,40 @@ impl Deref for Handshake {
 
     fn deref(&self) -> &Request {
         &self.request
+    }
+}
+
+/// Why a request cannot become a session; the endpoint is not even asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadHandshake {
+    /// It is not the handshake of RFC 6455 §4.2.1.
+    #[error(transparent)]
+    Invalid(#[from] HandshakeError),
+    /// A parameter of its path cannot be read.
+    #[error("the path is not percent-encoded UTF-8")]
+    Path,
+    /// The server's connection cannot change its protocol.
+    #[error("this connection cannot become a WebSocket")]
+    NoUpgrade,
+}
+
+impl BadHandshake {
+    /// The HTTP status that says so.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(error) => error.status(),
+            Self::Path => StatusCode::BAD_REQUEST,
+            Self::NoUpgrade => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    /// Headers that belong to the answer.
+    pub fn headers(&self) -> HeaderMap {
+        match self {
+            Self::Invalid(error) => error.headers(),
+            Self::Path | Self::NoUpgrade => HeaderMap::new(),
+        }
     }
 }
 

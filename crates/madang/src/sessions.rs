@@ -65,7 +65,10 @@ impl Sessions {
     pub(crate) fn enter(&self, session: AnySession) -> Entered {
         let id = session.id();
         self.open().insert(id, session);
-        Entered { sessions: self.clone(), id }
+        Entered {
+            sessions: self.clone(),
+            id,
+        }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<SessionId, AnySession>> {

@@ -24,10 +24,7 @@ use websocket::Frame;
 pub use ring::RingLimits;
 use ring::{Cursor, Next, Ring};
 
-use crate::{
-    SessionId,
-    session::AnySession,
-};
+use crate::{SessionId, session::AnySession};
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +68,12 @@ struct Forgotten<F>(F);
 impl<F: Fn(u64, u64) -> Frame + Send + Sync + 'static> Log for Forgotten<F> {
     fn page(&self, after: u64, until: u64) -> PageFuture {
         let notice = (self.0)(after + 1, until);
-        Box::pin(async move { Ok(Page { frames: vec![notice], last: until }) })
+        Box::pin(async move {
+            Ok(Page {
+                frames: vec![notice],
+                last: until,
+            })
+        })
     }
 }
 
@@ -109,7 +111,10 @@ impl Topic {
         let ring = Ring::new(head, limits);
         Self(Arc::new(Shared {
             end: AtomicU64::new(ring.end()),
-            state: Mutex::new(State { ring, subscribers: HashMap::new() }),
+            state: Mutex::new(State {
+                ring,
+                subscribers: HashMap::new(),
+            }),
             log: Box::new(log),
         }))
     }

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Diary, diary};
+use common::diary;
 use madang::{
     Close, CloseCode, Message, Opcode,
     harness::{Failed, Seen},
@@ -19,12 +19,23 @@ async fn on_open_comes_first_and_on_close_last_and_once() {
     visitor.send("둘").await.unwrap();
     assert_eq!(visitor.next().await, text("하나"));
     assert_eq!(visitor.next().await, text("둘"));
-    visitor.close(&Close::new(CloseCode::NORMAL, "bye")).await.unwrap();
-    assert_eq!(visitor.next().await, Seen::Closed(Some(Close::new(CloseCode::NORMAL, "bye"))));
+    visitor
+        .close(&Close::new(CloseCode::NORMAL, "bye"))
+        .await
+        .unwrap();
+    assert_eq!(
+        visitor.next().await,
+        Seen::Closed(Some(Close::new(CloseCode::NORMAL, "bye")))
+    );
     diary.ended().await;
     assert_eq!(
         diary.lines(),
-        ["open", "message 하나", "message 둘", "close 1000 bye by Peer clean=true"]
+        [
+            "open",
+            "message 하나",
+            "message 둘",
+            "close 1000 bye by Peer clean=true"
+        ]
     );
 }
 
@@ -43,7 +54,10 @@ async fn callbacks_of_a_session_never_overlap() {
     for _ in 0..3 {
         visitor.send("slow").await.unwrap();
     }
-    visitor.close(&Close::new(CloseCode::NORMAL, "")).await.unwrap();
+    visitor
+        .close(&Close::new(CloseCode::NORMAL, ""))
+        .await
+        .unwrap();
     while visitor.next().await != Seen::HungUp {}
     diary.ended().await;
     let slow = ["slow begins", "slow ends"].repeat(3);
@@ -100,13 +114,18 @@ async fn a_breach_of_the_protocol_is_closed_with_its_code_and_reaches_on_error()
     assert_eq!(visitor.next().await, text("welcome"));
     // An unmasked frame (RFC 6455 §5.1).
     visitor.send_bytes(b"\x81\x02hi").await.unwrap();
-    let Seen::Closed(Some(close)) = visitor.next().await else { panic!("no close frame") };
+    let Seen::Closed(Some(close)) = visitor.next().await else {
+        panic!("no close frame")
+    };
     assert_eq!(close.code, CloseCode::PROTOCOL);
     assert_eq!(visitor.next().await, Seen::HungUp);
     drop(visitor);
     diary.ended().await;
     let lines = diary.lines();
-    assert!(lines[1].starts_with("error the peer broke the WebSocket protocol"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("error the peer broke the WebSocket protocol"),
+        "{lines:?}"
+    );
     assert!(lines[2].starts_with("close 1002"), "{lines:?}");
 }
 
@@ -119,7 +138,9 @@ async fn a_message_over_the_limit_is_closed_with_1009_and_one_at_the_limit_is_ta
     visitor.send(&longest).await.unwrap();
     assert_eq!(visitor.next().await, text(&longest));
     visitor.send(&(longest + "x")).await.unwrap();
-    let Seen::Closed(Some(close)) = visitor.next().await else { panic!("no close frame") };
+    let Seen::Closed(Some(close)) = visitor.next().await else {
+        panic!("no close frame")
+    };
     assert_eq!(close.code, CloseCode::TOO_BIG);
     drop(visitor);
     diary.ended().await;
@@ -130,7 +151,10 @@ async fn a_ping_is_answered_with_its_payload() {
     let (harness, _) = diary();
     let mut visitor = harness.connect("/yard/lobby").await.unwrap();
     assert_eq!(visitor.next().await, text("welcome"));
-    visitor.send_frame(Opcode::Ping, b"are you there").await.unwrap();
+    visitor
+        .send_frame(Opcode::Ping, b"are you there")
+        .await
+        .unwrap();
     assert_eq!(visitor.next().await, Seen::Pong("are you there".into()));
 }
 
@@ -169,9 +193,15 @@ async fn the_servers_close_waits_for_the_answer() {
     assert_eq!(visitor.next().await, text("welcome"));
     visitor.send("close me").await.unwrap();
     assert_eq!(visitor.next().await, text("last words"));
-    assert_eq!(visitor.next().await, Seen::Closed(Some(Close::new(CloseCode::RESTART, "later"))));
+    assert_eq!(
+        visitor.next().await,
+        Seen::Closed(Some(Close::new(CloseCode::RESTART, "later")))
+    );
     diary.ended().await;
-    assert_eq!(diary.lines()[2..], ["close 1012 later by Server clean=true"]);
+    assert_eq!(
+        diary.lines()[2..],
+        ["close 1012 later by Server clean=true"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,16 +210,23 @@ async fn a_close_that_is_not_answered_ends_in_time() {
     let mut visitor = harness.connect("/yard/lobby").await.unwrap();
     visitor.send("close me").await.unwrap();
     // The visitor reads nothing, and so does not answer.
-    tokio::time::timeout(Duration::from_secs(4), diary.ended()).await.unwrap();
-    assert_eq!(diary.lines()[2..], ["close 1012 later by Server clean=false"]);
+    tokio::time::timeout(Duration::from_secs(4), diary.ended())
+        .await
+        .unwrap();
+    assert_eq!(
+        diary.lines()[2..],
+        ["close 1012 later by Server clean=false"]
+    );
 }
 
 #[tokio::test]
 async fn a_session_knows_its_request() {
     let (harness, _) = diary();
     let path = "/yard/%EB%A7%88%EB%8B%B9?name=%EA%B0%95%ED%98%B8%EB%8F%99+A";
-    let mut visitor =
-        harness.connect_with(path, &["v2", "v1"], &[("x-color", "green")]).await.unwrap();
+    let mut visitor = harness
+        .connect_with(path, &["v2", "v1"], &[("x-color", "green")])
+        .await
+        .unwrap();
     assert_eq!(visitor.protocol(), Some("v1"));
     assert_eq!(visitor.next().await, text("welcome"));
     visitor.send("who am I").await.unwrap();

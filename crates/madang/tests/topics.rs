@@ -1,4 +1,9 @@
 //! Subscriptions: order, resuming, falling behind.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test cannot go on without"
+)]
 
 use std::sync::{Arc, Mutex};
 
@@ -81,15 +86,22 @@ async fn a_session_that_ends_leaves_its_topics() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_from_the_log_what_has_left_the_ring() {
-    let yard = Yard::with_log(RingLimits { frames: 4, bytes: 1 << 20 });
+    let yard = Yard::with_log(RingLimits {
+        frames: 4,
+        bytes: 1 << 20,
+    });
     let mut visitor = yard.visitors(1).await.remove(0);
     // More than the pipe holds, and far more than the ring.
     let long = "x".repeat(1000);
     for number in 1..=1000 {
         yard.publish(&format!("{number} {long}"));
     }
-    let numbers: Vec<String> =
-        visitor.texts(1000).await.iter().map(|text| text.replace(&*long, "")).collect();
+    let numbers: Vec<String> = visitor
+        .texts(1000)
+        .await
+        .iter()
+        .map(|text| text.replace(&*long, ""))
+        .collect();
     let expected: Vec<String> = (1..=1000).map(|number| format!("{number} ")).collect();
     assert_eq!(numbers, expected);
 }
@@ -99,26 +111,42 @@ async fn a_hole_in_the_topic_is_filled_from_the_log() {
     let yard = Yard::with_log(RingLimits::default());
     let mut visitor = yard.visitors(1).await.remove(0);
     yard.publish("1");
-    yard.log.0.lock().unwrap().extend(["2".to_owned(), "3".to_owned(), "4".to_owned()]);
+    yard.log
+        .0
+        .lock()
+        .unwrap()
+        .extend(["2".to_owned(), "3".to_owned(), "4".to_owned()]);
     assert!(yard.topic.append(4, "4"));
-    assert!(!yard.topic.append(3, "3"), "an event that was filled is a duplicate");
+    assert!(
+        !yard.topic.append(3, "3"),
+        "an event that was filled is a duplicate"
+    );
     assert_eq!(visitor.texts(4).await, ["1", "2", "3", "4"]);
 }
 
 #[tokio::test]
 async fn without_a_log_the_gap_is_told_before_the_next_event() {
-    let yard = Yard::in_memory(RingLimits { frames: 2, bytes: 1 << 20 });
+    let yard = Yard::in_memory(RingLimits {
+        frames: 2,
+        bytes: 1 << 20,
+    });
     for number in 1..=10 {
         yard.topic.publish(format!("{number}").as_str());
     }
     let mut visitor = yard.harness.connect("/yard").await.unwrap();
     visitor.send("since 3").await.unwrap();
-    assert_eq!(visitor.texts(4).await, ["since 3", "lost 4 to 8", "9", "10"]);
+    assert_eq!(
+        visitor.texts(4).await,
+        ["since 3", "lost 4 to 8", "9", "10"]
+    );
 }
 
 #[tokio::test]
 async fn a_passing_frame_reaches_everyone_but_one_and_no_one_who_is_behind() {
-    let yard = Yard::with_log(RingLimits { frames: 4, bytes: 1 << 20 });
+    let yard = Yard::with_log(RingLimits {
+        frames: 4,
+        bytes: 1 << 20,
+    });
     let mut visitors = yard.visitors(2).await;
     visitors[0].send("pass psst").await.unwrap();
     visitors[0].send("publish 1").await.unwrap();
@@ -132,7 +160,10 @@ async fn a_passing_frame_reaches_everyone_but_one_and_no_one_who_is_behind() {
 
 #[tokio::test]
 async fn a_log_that_cannot_be_read_closes_the_session_and_skips_nothing() {
-    let yard = Yard::with_log(RingLimits { frames: 1, bytes: 1 << 20 });
+    let yard = Yard::with_log(RingLimits {
+        frames: 1,
+        bytes: 1 << 20,
+    });
     for _ in 0..5 {
         // The log has no events at all, though the topic has had five.
         yard.topic.publish("event");
@@ -165,9 +196,16 @@ impl Yard {
     }
 
     fn new(topic: Topic, log: Memory) -> Self {
-        let endpoint = Obedient { topic: topic.clone(), log: log.clone() };
+        let endpoint = Obedient {
+            topic: topic.clone(),
+            log: log.clone(),
+        };
         let harness = Harness::new(Mount::new(endpoint).at("/yard").into_router());
-        Self { topic, log, harness }
+        Self {
+            topic,
+            log,
+            harness,
+        }
     }
 
     fn publish(&self, text: &str) {
@@ -202,7 +240,10 @@ impl Log for Memory {
             let texts = log
                 .get(after as usize..last as usize)
                 .ok_or_else(|| LogError("it is lost".to_owned()))?;
-            Ok(Page { frames: texts.iter().map(|text| Frame::text(text)).collect(), last })
+            Ok(Page {
+                frames: texts.iter().map(|text| Frame::text(text)).collect(),
+                last,
+            })
         })
     }
 }
@@ -229,7 +270,9 @@ impl Endpoint for Obedient {
             }
             "since" => {
                 session.send(text).unwrap();
-                session.subscribe(&self.topic, Start::After(words.parse().unwrap())).unwrap();
+                session
+                    .subscribe(&self.topic, Start::After(words.parse().unwrap()))
+                    .unwrap();
             }
             "unsubscribe" => {
                 session.unsubscribe(&self.topic);

@@ -1,2 +1,141 @@
-//! The program `madang`.
-fn main() {}
+//! The program `madang`: the command line.
+
+use std::{
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use madang_server::{
+    config::{Config, Log, LogFormat},
+    serve::Server,
+    talk,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// A real-time server: people's connections meet in rooms, and nobody misses a word.
+#[derive(Parser)]
+#[command(
+    name = "madang",
+    version,
+    about,
+    args_conflicts_with_subcommands = true
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server; also what happens without a command.
+    Serve(Serve),
+    /// Talk in a room from the terminal.
+    Chat(talk::Options),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Address and port to listen on [default: 127.0.0.1:8080].
+    #[arg(long, env = "MADANG_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Folder of the database and the admin token [default: madang-data].
+    #[arg(long, env = "MADANG_DATA", value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Configuration file; docs/madang.toml shows every setting.
+    #[arg(long, env = "MADANG_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let CommandLine { command, serve } = CommandLine::parse();
+    let outcome = match command.unwrap_or(Command::Serve(serve)) {
+        Command::Serve(options) => run_server(options),
+        Command::Chat(options) => run_chat(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("madang: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run_server(options: Serve) -> anyhow::Result<()> {
+    let mut config = match &options.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    config.listen = options.listen.unwrap_or(config.listen);
+    config.data = options.data.unwrap_or(config.data);
+    start_log(&config.log)?;
+    raise_descriptor_limit();
+
+    // Before the address is shown: whoever reads it may already send a signal.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let data = config.data.clone();
+    let server = Server::open(config)?;
+    let mut address = server.address()?;
+    if address.ip().is_unspecified() {
+        address.set_ip([127, 0, 0, 1].into());
+    }
+    let mut stdout = std::io::stdout().lock();
+    // Nobody may be reading.
+    let _ = writeln!(
+        stdout,
+        "Madang {} is open at http://{address}\n  data and admin token in {}, Ctrl+C closes it",
+        env!("CARGO_PKG_VERSION"),
+        data.display(),
+    );
+    let _ = stdout.flush();
+    drop(stdout);
+    server.run(shutdown).await
+}
+
+fn run_chat(options: talk::Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(talk::run(options));
+    // A read of the terminal cannot be broken off; the program does not wait for its end.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn start_log(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder()
+        .parse(&log.filter)
+        .with_context(|| format!("log.filter '{}' is wrong", log.filter))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match log.format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Each session takes a file descriptor; systems allow few of them unless asked.
+fn raise_descriptor_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "file descriptors"),
+        Err(error) => tracing::warn!(%error, "the limit of file descriptors could not be raised"),
+    }
+}

@@ -37,7 +37,11 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(limits: Limits, early: &[u8]) -> Self {
-        Self { decoder: Decoder::new(Role::Server, limits), unread: early.to_vec(), decoded: 0 }
+        Self {
+            decoder: Decoder::new(Role::Server, limits),
+            unread: early.to_vec(),
+            decoded: 0,
+        }
     }
 
     /// Reads until there is an event.
@@ -89,7 +93,10 @@ impl Incoming {
     }
 
     fn decode_unread(&mut self) -> Option<Received> {
-        let mut input = self.unread.get_mut(self.decoded..).filter(|input| !input.is_empty())?;
+        let mut input = self
+            .unread
+            .get_mut(self.decoded..)
+            .filter(|input| !input.is_empty())?;
         let received = match self.decoder.receive(&mut input) {
             Ok(event) => event.map(|event| Received::Event(event.into_owned())),
             Err(error) => Some(Received::Violation(error)),

@@ -142,7 +142,8 @@ impl Outgoing {
                 }
                 Item::Subscribe(topic, cursor) => self.subscribe(topic, cursor),
                 Item::Unsubscribe(topic) => {
-                    self.subscriptions.retain(|subscription| !subscription.topic.is(&topic));
+                    self.subscriptions
+                        .retain(|subscription| !subscription.topic.is(&topic));
                 }
                 Item::Close(close) => gathered = Gathered::Close(close),
             }
@@ -151,9 +152,17 @@ impl Outgoing {
     }
 
     fn subscribe(&mut self, topic: Topic, cursor: Cursor) {
-        match self.subscriptions.iter_mut().find(|subscription| subscription.topic.is(&topic)) {
+        match self
+            .subscriptions
+            .iter_mut()
+            .find(|subscription| subscription.topic.is(&topic))
+        {
             Some(subscription) => (subscription.cursor, subscription.page) = (cursor, None),
-            None => self.subscriptions.push(Subscription { topic, cursor, page: None }),
+            None => self.subscriptions.push(Subscription {
+                topic,
+                cursor,
+                page: None,
+            }),
         }
     }
 
@@ -198,7 +207,9 @@ impl Subscription {
     ) -> Result<(), LogError> {
         while *budget > 0 {
             if let Some(page) = &mut self.page {
-                let Poll::Ready(page) = page.as_mut().poll(cx) else { return Ok(()) };
+                let Poll::Ready(page) = page.as_mut().poll(cx) else {
+                    return Ok(());
+                };
                 let page = page?;
                 if page.last <= self.cursor.seq() {
                     return Err(LogError(format!("no event after {}", self.cursor.seq())));
@@ -208,7 +219,10 @@ impl Subscription {
                 batch.extend(page.frames);
                 (self.cursor, self.page) = (self.topic.resume(page.last), None);
             } else {
-                match self.topic.read(&mut self.cursor, session.id(), budget, batch) {
+                match self
+                    .topic
+                    .read(&mut self.cursor, session.id(), budget, batch)
+                {
                     Reading::UpToDate | Reading::More => return Ok(()),
                     Reading::Behind(page) => self.page = Some(page),
                 }

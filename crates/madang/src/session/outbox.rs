@@ -43,7 +43,10 @@ struct State {
 
 impl Outbox {
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { state: Mutex::default(), max_bytes }
+        Self {
+            state: Mutex::default(),
+            max_bytes,
+        }
     }
 
     /// Queues one item. After a close nothing more is taken.

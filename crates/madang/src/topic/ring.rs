@@ -17,7 +17,10 @@ pub struct RingLimits {
 
 impl Default for RingLimits {
     fn default() -> Self {
-        Self { frames: 256, bytes: 1024 * 1024 }
+        Self {
+            frames: 256,
+            bytes: 1024 * 1024,
+        }
     }
 }
 
@@ -82,7 +85,13 @@ pub(crate) struct Ring {
 impl Ring {
     /// An empty ring of a log whose last event was `head`.
     pub(crate) fn new(head: u64, limits: RingLimits) -> Self {
-        Self { entries: VecDeque::new(), first: 1, bytes: 0, head, limits }
+        Self {
+            entries: VecDeque::new(),
+            first: 1,
+            bytes: 0,
+            head,
+            limits,
+        }
     }
 
     /// Number of the last event.
@@ -107,13 +116,21 @@ impl Ring {
             self.bytes = 0;
         }
         self.head = seq;
-        self.push(Entry { frame, seq, kind: Kind::Event });
+        self.push(Entry {
+            frame,
+            seq,
+            kind: Kind::Event,
+        });
         true
     }
 
     /// Appends a frame that is no event: whoever is behind does not get it.
     pub(crate) fn pass(&mut self, frame: Frame, except: Option<SessionId>) {
-        self.push(Entry { frame, seq: self.head, kind: Kind::Passing { except } });
+        self.push(Entry {
+            frame,
+            seq: self.head,
+            kind: Kind::Passing { except },
+        });
     }
 
     fn push(&mut self, entry: Entry) {
@@ -134,20 +151,30 @@ impl Ring {
         let seq = seq.min(self.head);
         // Passing frames that came before the next event are not for someone who comes now.
         let skipped = self.entries.partition_point(|entry| entry.seq <= seq) as u64;
-        
+
         let behind = seq < self.oldest_predecessor();
-        Cursor { position: if behind { 0 } else { self.first + skipped }, seq }
+        Cursor {
+            position: if behind { 0 } else { self.first + skipped },
+            seq,
+        }
     }
 
     /// A cursor for a reader that comes now.
     pub(crate) fn now(&self) -> Cursor {
-        Cursor { position: self.end(), seq: self.head }
+        Cursor {
+            position: self.end(),
+            seq: self.head,
+        }
     }
 
     /// Number of the event before the oldest that the ring holds.
     fn oldest_predecessor(&self) -> u64 {
         match self.entries.front() {
-            Some(Entry { seq, kind: Kind::Event, .. }) => seq - 1,
+            Some(Entry {
+                seq,
+                kind: Kind::Event,
+                ..
+            }) => seq - 1,
             Some(Entry { seq, .. }) => *seq,
             None => self.head,
         }
@@ -158,7 +185,10 @@ impl Ring {
         if cursor.position < self.first {
             let until = self.oldest_predecessor();
             if cursor.seq < until {
-                return Next::Behind { after: cursor.seq, until };
+                return Next::Behind {
+                    after: cursor.seq,
+                    until,
+                };
             }
             // Only passing frames were missed.
             *cursor = self.after(cursor.seq);

@@ -1,4 +1,9 @@
 //! An endpoint that keeps a diary of its callbacks.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test cannot go on without"
+)]
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,11 +47,16 @@ impl Diary {
 
 /// A harness with the diary's endpoint at `/yard/{room}`.
 pub(crate) fn diary() -> (Harness, Diary) {
-    let diary = Diary { lines: Arc::default(), release: Arc::default() };
+    let diary = Diary {
+        lines: Arc::default(),
+        release: Arc::default(),
+    };
     let mut settings = Settings::default();
     settings.max_message = MAX_MESSAGE;
     settings.heartbeat = HEARTBEAT;
-    let mount = Mount::new(Keeper(diary.clone())).at("/yard/{room}").settings(settings);
+    let mount = Mount::new(Keeper(diary.clone()))
+        .at("/yard/{room}")
+        .settings(settings);
     (Harness::new(mount.into_router()), diary)
 }
 
@@ -92,7 +102,9 @@ impl Endpoint for Keeper {
                 let protocol = session.protocol().unwrap_or("?");
                 let key = request.header("sec-websocket-key");
                 let room = session.param("room").unwrap_or("?");
-                session.send(format!("{room} {name} {color} {protocol} {key:?}")).unwrap();
+                session
+                    .send(format!("{room} {name} {color} {protocol} {key:?}"))
+                    .unwrap();
             }
             "panic" => {
                 self.0.write("message panic");
@@ -105,12 +117,22 @@ impl Endpoint for Keeper {
 
     async fn on_error(&self, session: &Session<String>, error: &Error) {
         self.0.write(format!("error {error}"));
-        assert_ne!(session.request().query(), Some("panic=on_error"), "as the test asks");
+        assert_ne!(
+            session.request().query(),
+            Some("panic=on_error"),
+            "as the test asks"
+        );
     }
 
     async fn on_close(&self, session: &Session<String>, closed: &Closed) {
         assert!(session.is_closed());
-        let Closed { code, reason, by, clean } = closed;
-        self.0.write(format!("close {code} {reason} by {by:?} clean={clean}"));
+        let Closed {
+            code,
+            reason,
+            by,
+            clean,
+        } = closed;
+        self.0
+            .write(format!("close {code} {reason} by {by:?} clean={clean}"));
     }
 }

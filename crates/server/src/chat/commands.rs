@@ -1,0 +1,274 @@
+//! Commands: what each does, and its one reply.
+
+use std::sync::Arc;
+
+use madang::{CloseCode, SendError, Session, Start as From};
+use rooms::{
+    Command, Content, Error, ErrorCode, Key, Leave, Page, Rejected, Reply, Request, RequestId,
+    RoomName, ServerMessage, Start, Subscription,
+};
+use store::{Outcome, RoomHead, Write};
+
+use super::{Chat, id, place::Place, visit::Visit};
+use crate::{
+    live::{LiveRooms, frame},
+    reads::{no_such_room, unavailable},
+    yard::now,
+};
+
+/// Bytes of events in one answer to `history`, above one event.
+pub(crate) const HISTORY_BYTES: usize = 1024 * 1024;
+
+impl Chat {
+    /// Takes a command. What needs the disk is handed on and answered when it is done; nothing
+    /// here waits, so no command delays the next.
+    pub(super) fn command(&self, session: &Session<Visit>, text: &str) {
+        let Command { id, request } = match Command::parse(text) {
+            Ok(command) => command,
+            Err(Rejected { id, error }) => {
+                return say(session, &ServerMessage::Error { id, error });
+            }
+        };
+        if request == Request::Ping {
+            return say(session, &ServerMessage::Pong { id });
+        }
+        let limit = self.yard.config.limits.commands_in_flight;
+        if !session.data().begin(limit) {
+            let message =
+                format!("More than {limit} commands are at work. Wait for a reply to one of them.");
+            let error = Error::new(ErrorCode::Busy, message);
+            return say(session, &ServerMessage::Error { id, error });
+        }
+        let order = Order {
+            session: session.clone(),
+            answer: Answer::Command(id),
+        };
+        let (Request::Subscribe { room, .. }
+        | Request::Unsubscribe { room }
+        | Request::Send { room, .. }
+        | Request::History { room, .. }
+        | Request::Who { room }) = &request
+        else {
+            return;
+        };
+        let Some(room) = session.data().room(room.clone()) else {
+            return order.refuse(Error::missing("room"));
+        };
+        match request {
+            Request::Ping => {}
+            Request::Subscribe { start, epoch, .. } => self.subscribe(order, room, start, epoch),
+            Request::Unsubscribe { .. } => self.unsubscribe(order, room),
+            Request::Send { key, content, .. } => self.send(order, room, key, content),
+            Request::History { page, .. } => self.history(order, room, page),
+            Request::Who { .. } => self.who(order, room),
+        }
+    }
+
+    pub(super) fn subscribe(
+        &self,
+        order: Order,
+        room: RoomName,
+        start: Start,
+        epoch: Option<String>,
+    ) {
+        let visit = order.session.data();
+        let limit = self.yard.config.limits.rooms_per_session;
+        let had = visit.is_in(&room);
+        if !visit.enter(&room, limit) {
+            let message = format!(
+                "A session can be subscribed to {limit} rooms. Unsubscribe from one of them first."
+            );
+            return order.refuse(Error {
+                limit: Some(limit as u64),
+                ..Error::new(ErrorCode::TooLong, message)
+            });
+        }
+        let write = Write::Subscribe {
+            session: id(&order.session),
+            room: room.clone(),
+            create: self.yard.config.access.create_rooms,
+            at: now(),
+        };
+        let live = self.yard.live.clone();
+        self.yard
+            .journal
+            .submit(write, move |outcome| match outcome {
+                Ok(Outcome::Subscribed(log)) => {
+                    order.subscribed(&live, room, &log, start, epoch.as_deref());
+                }
+                outcome => {
+                    if !had {
+                        order.session.data().leave(&room);
+                    }
+                    order.refuse(match outcome {
+                        Ok(Outcome::NoSuchRoom) => no_such_room(&room),
+                        _ => unavailable(),
+                    });
+                }
+            });
+    }
+
+    fn unsubscribe(&self, order: Order, room: RoomName) {
+        if !order.session.data().is_in(&room) {
+            let message = format!("This session is not subscribed to '{room}'.");
+            return order.refuse(Error::new(ErrorCode::NotSubscribed, message));
+        }
+        let session = id(&order.session);
+        let write = Write::Unsubscribe {
+            session,
+            room: room.clone(),
+            at: now(),
+        };
+        let live = self.yard.live.clone();
+        self.yard.journal.submit(write, move |outcome| {
+            if outcome.is_err() {
+                return order.refuse(unavailable());
+            }
+            if let Some(live) = live.get(&room) {
+                order.session.unsubscribe(&live.topic);
+            }
+            if order.session.data().leave(&room) {
+                live.leave(&room, session, Leave::Clean);
+            }
+            order.done(Reply::Unsubscribed { room });
+        });
+    }
+
+    fn send(&self, order: Order, room: RoomName, key: Option<Key>, content: Content) {
+        let from = order.session.data().user.clone();
+        let named = room.clone();
+        self.yard
+            .say(room, from, key, content, move |stored| match stored {
+                Ok(stored) => order.done(Reply::Sent {
+                    room: named,
+                    seq: stored.seq,
+                    at: stored.at,
+                    duplicate: stored.duplicate,
+                }),
+                Err(error) => order.refuse(error),
+            });
+    }
+
+    fn history(&self, order: Order, room: RoomName, page: Page) {
+        let reads = self.yard.reads.clone();
+        tokio::spawn(async move {
+            let name = room.clone();
+            let read = reads
+                .read(move |readers| readers.history(&name, page, HISTORY_BYTES))
+                .await;
+            match read {
+                Ok(Some(page)) => {
+                    order.done(Reply::History {
+                        room,
+                        events: page.events,
+                        more: page.more,
+                    });
+                }
+                Ok(None) => order.refuse(no_such_room(&room)),
+                Err(error) => order.refuse(error),
+            }
+        });
+    }
+
+    fn who(&self, order: Order, room: RoomName) {
+        let yard = self.yard.clone();
+        tokio::spawn(async move {
+            match yard.who(&room).await {
+                Ok(who) => order.done(Reply::Who { room, who }),
+                Err(error) => order.refuse(error),
+            }
+        });
+    }
+}
+
+/// A command at work: it is answered once, and counts as in flight until then.
+pub(super) struct Order {
+    session: Session<Visit>,
+    answer: Answer,
+}
+
+enum Answer {
+    /// To a command, with the id that it may have.
+    Command(Option<RequestId>),
+    /// To the opening of `/ws/{room}`.
+    Opening,
+}
+
+impl Order {
+    /// The subscription that a session is opened with.
+    pub(super) fn opening(session: &Session<Visit>) -> Self {
+        session.data().begin(usize::MAX);
+        Self {
+            session: session.clone(),
+            answer: Answer::Opening,
+        }
+    }
+
+    /// Runs on the journal's thread: the room's log reaches exactly as far as `log` tells.
+    fn subscribed(
+        self,
+        live: &Arc<LiveRooms>,
+        room: RoomName,
+        log: &RoomHead,
+        start: Start,
+        epoch: Option<&str>,
+    ) {
+        let place = Place::new(log, start, epoch);
+        let visit = self.session.data();
+        let (live, presence) = live.enter(&room, log, id(&self.session), &visit.user);
+        let session = self.session.clone();
+        self.done(Reply::Subscribed(Subscription {
+            room,
+            epoch: log.epoch.clone(),
+            head: log.head,
+            next: place.next,
+            role: rooms::Role::Member,
+            presence,
+            gap: place.gap,
+            reset: place.reset,
+        }));
+        // A session that has gone leaves the room when its end is stored.
+        let _ = session.subscribe(&live.topic, From::After(place.next - 1));
+    }
+
+    fn done(self, reply: Reply) {
+        match (&self.answer, reply) {
+            (Answer::Command(Some(id)), reply) => {
+                say(
+                    &self.session,
+                    &ServerMessage::Ok {
+                        id: id.clone(),
+                        reply,
+                    },
+                );
+            }
+            (Answer::Opening, Reply::Subscribed(subscription)) => {
+                say(&self.session, &ServerMessage::Subscribed(subscription));
+            }
+            // A command without an id wants no reply.
+            (Answer::Command(None) | Answer::Opening, _) => {}
+        }
+    }
+
+    fn refuse(self, error: Error) {
+        let id = match &self.answer {
+            Answer::Command(id) => id.clone(),
+            Answer::Opening => None,
+        };
+        say(&self.session, &ServerMessage::Error { id, error });
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        self.session.data().end();
+    }
+}
+
+/// Sends a reply. A session that asks for more than it reads is closed: its replies cannot be
+/// kept for ever, and dropping one would be a lie.
+fn say(session: &Session<Visit>, message: &ServerMessage) {
+    if session.send(frame(message)) == Err(SendError::Full) {
+        session.close(CloseCode::OVERLOADED, "replies are not being read");
+    }
+}

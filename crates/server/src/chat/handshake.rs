@@ -1,0 +1,105 @@
+//! Who may open a session, and from where.
+
+use axum::{
+    http::{HeaderValue, header},
+    response::IntoResponse,
+};
+use madang::{BadHandshake, Handshake, Refusal};
+use rooms::{Error, ErrorCode, RoomName, Start};
+
+use super::{
+    Chat,
+    visit::{Opening, Visit},
+};
+use crate::{identity::Credentials, reads::RETRY_MS, rest::Refused};
+
+impl Chat {
+    /// Decides over an opening request.
+    pub(super) async fn admit(&self, handshake: &mut Handshake) -> Result<Visit, Refusal> {
+        let visit = self.visit(handshake).await;
+        visit.map_err(|error| Refused(error).into_response().into())
+    }
+
+    async fn visit(&self, handshake: &Handshake) -> Result<Visit, Error> {
+        let query = |name| handshake.query_param(name).map(|value| value.into_owned());
+        self.check_origin(handshake)?;
+        let opening = opening(handshake)?;
+        let credentials = Credentials::new(
+            handshake.header("authorization"),
+            query("token"),
+            query("name"),
+        )?;
+        let identity = self.yard.identify(credentials).await?;
+        let address = handshake.peer().map(|peer| peer.ip());
+        let permit = self.admission.admit(address).ok_or_else(|| {
+            let message = "There are too many sessions now. Try again later.";
+            Error::new(ErrorCode::Unavailable, message).retry_after_ms(RETRY_MS * 5)
+        })?;
+        Ok(Visit::new(
+            identity.user,
+            identity.new_token,
+            opening,
+            permit,
+        ))
+    }
+
+    /// A cookie speaks for its owner from any page that the browser has open, so with one the page
+    /// must be of this server (RFC 6455 §10.2), or of an origin that is configured.
+    fn check_origin(&self, handshake: &Handshake) -> Result<(), Error> {
+        let (Some(origin), Some(_)) = (handshake.header("origin"), handshake.header("cookie"))
+        else {
+            return Ok(());
+        };
+        let own = origin.split_once("://").map(|(_, host)| host) == handshake.header("host");
+        if own
+            || self
+                .yard
+                .config
+                .access
+                .origins
+                .iter()
+                .any(|allowed| allowed == origin)
+        {
+            return Ok(());
+        }
+        let message = format!(
+            "Pages of '{origin}' may not open sessions here with a cookie. The setting \
+             access.origins allows them."
+        );
+        Err(Error::new(ErrorCode::Forbidden, message))
+    }
+}
+
+/// What `/ws/{room}?since=N` asks for: the same as the command `subscribe` with these fields.
+fn opening(handshake: &Handshake) -> Result<Option<Opening>, Error> {
+    let Some(room) = handshake.param("room") else {
+        return Ok(None);
+    };
+    let room = RoomName::parse(room).map_err(|error| Error::bad_name("room", error))?;
+    let number = |name| match handshake.query_param(name) {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            Error::bad_field(
+                name,
+                format!("The parameter '{name}' must be a whole number."),
+            )
+        }),
+    };
+    let start = Start::new(number("since")?, number("last")?)?;
+    let epoch = handshake
+        .query_param("epoch")
+        .map(|epoch| epoch.into_owned());
+    Ok(Some(Opening { room, start, epoch }))
+}
+
+/// Answers what is no WebSocket handshake.
+pub(super) fn refuse_bad(error: &BadHandshake) -> Refusal {
+    let body = Error::new(
+        ErrorCode::BadField,
+        format!("This address is for WebSockets: {error}"),
+    );
+    let mut response = (error.status(), error.headers(), Refused::body(&body)).into_response();
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response.into()
+}

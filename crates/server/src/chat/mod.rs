@@ -1,0 +1,173 @@
+//! The chat over WebSocket: sessions come in, commands are carried out, replies go back.
+
+mod admission;
+mod commands;
+mod handshake;
+mod place;
+mod visit;
+
+pub(crate) use commands::HISTORY_BYTES;
+
+use std::sync::Arc;
+
+use madang::{
+    BadHandshake, CloseCode, Closed, Endpoint, Error as SessionError, Handshake, Message, Mount,
+    Refusal, Session,
+};
+use rooms::{Hello, Leave, Limits, SessionId};
+use store::Write;
+
+use self::{admission::Admission, commands::Order, visit::Visit};
+use crate::{
+    live::frame,
+    reads::RETRY_MS,
+    yard::{Yard, now},
+};
+
+/// The version of the wire protocol.
+const PROTOCOL: u32 = 1;
+/// How long a session's end is tried to be stored again, while storage is not available.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(RETRY_MS);
+
+/// The endpoint at `/ws` and `/ws/{room}`.
+pub(crate) struct Chat {
+    yard: Arc<Yard>,
+    admission: Arc<Admission>,
+}
+
+impl Chat {
+    /// The endpoint at its paths.
+    pub(crate) fn mount(yard: Arc<Yard>) -> Mount<Self> {
+        let settings = yard.config.session_settings();
+        let admission = Admission::new(&yard.config.limits);
+        Mount::new(Self { yard, admission })
+            .at("/ws")
+            .at("/ws/{room}")
+            .settings(settings)
+    }
+
+    fn hello(&self, session: &Session<Visit>) -> Hello {
+        let visit = session.data();
+        let limits = &self.yard.config.limits;
+        Hello {
+            protocol: PROTOCOL,
+            session: id(session),
+            user: visit.user.clone(),
+            token: visit.take_token(),
+            heartbeat_ms: self.yard.config.times.heartbeat_ms,
+            limits: Limits {
+                message_bytes: limits.message_bytes as u64,
+                rooms: limits.rooms_per_session as u64,
+                in_flight: limits.commands_in_flight as u64,
+            },
+        }
+    }
+}
+
+impl Endpoint for Chat {
+    type Data = Visit;
+
+    async fn on_handshake(&self, handshake: &mut Handshake) -> Result<Visit, Refusal> {
+        self.admit(handshake).await
+    }
+
+    /// Registers the session in the database, and greets it only then.
+    async fn on_open(&self, session: &Session<Visit>) {
+        let visit = session.data();
+        let write = Write::OpenSession {
+            session: id(session),
+            user: visit.user.clone(),
+            new_guest: visit.token_hash(),
+            address: session
+                .peer()
+                .map(|peer| peer.ip().to_string())
+                .unwrap_or_default(),
+            user_agent: session.request().header("user-agent").map(str::to_owned),
+            at: now(),
+        };
+        if self.yard.journal.write(write).await.is_err() {
+            return session.close(CloseCode::OVERLOADED, "storage is not available");
+        }
+        let hello = rooms::ServerMessage::Hello(self.hello(session));
+        // To a session that has gone already there is nothing to say.
+        let _ = session.send(frame(&hello));
+        if let Some(opening) = &visit.opening {
+            let order = Order::opening(session);
+            self.subscribe(
+                order,
+                opening.room.clone(),
+                opening.start,
+                opening.epoch.clone(),
+            );
+        }
+    }
+
+    async fn on_message(&self, session: &Session<Visit>, message: Message) {
+        match message {
+            Message::Text(text) => self.command(session, &text),
+            Message::Binary(_) => {
+                session.close(CloseCode::UNSUPPORTED, "commands are JSON in text messages");
+            }
+        }
+    }
+
+    async fn on_error(&self, session: &Session<Visit>, error: &SessionError) {
+        match error {
+            SessionError::Panicked(_) | SessionError::Log(_) => {
+                tracing::error!(session.id = %session.id(), %error, "a session failed");
+            }
+            _ => tracing::debug!(session.id = %session.id(), %error, "a session failed"),
+        }
+        session.data().fail(error);
+    }
+
+    /// The session's row and its presence end together, however long storage takes.
+    async fn on_close(&self, session: &Session<Visit>, closed: &Closed) {
+        let how = if closed.clean {
+            Leave::Clean
+        } else {
+            Leave::Broken
+        };
+        let reason = match session.data().failure() {
+            Some(failure) if closed.reason.is_empty() => failure,
+            _ if closed.code == CloseCode::ABNORMAL => "the connection was lost".to_owned(),
+            _ => closed.reason.clone(),
+        };
+        let id = id(session);
+        let (code, at) = (closed.code.get(), now());
+        let mut left = false;
+        loop {
+            let write = Write::CloseSession {
+                session: id,
+                at,
+                code,
+                reason: reason.clone(),
+            };
+            let (live, visit) = (self.yard.live.clone(), session.clone());
+            let leave = !std::mem::replace(&mut left, true);
+            let stored = self.yard.journal.write_then(write, move |outcome| {
+                // Presence tells the truth even where it cannot be stored.
+                if leave {
+                    for room in visit.data().take_rooms() {
+                        live.leave(&room, id, how);
+                    }
+                }
+                outcome.is_ok()
+            });
+            match stored.await {
+                Ok(false) => tokio::time::sleep(RETRY).await,
+                // Stored; or the server stops, and the next start closes the row.
+                Ok(true) | Err(_) => return,
+            }
+        }
+    }
+
+    fn on_bad_handshake(&self, error: &BadHandshake) -> Refusal {
+        handshake::refuse_bad(error)
+    }
+}
+
+/// The session's id, as the rooms know it.
+fn id(session: &Session<Visit>) -> SessionId {
+    u128::from(session.id()).into()
+}

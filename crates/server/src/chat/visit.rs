@@ -1,0 +1,123 @@
+//! What the chat knows of one session.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use madang::Error as SessionError;
+use rooms::{RoomName, Start, User};
+use store::TokenHash;
+
+use super::admission::Permit;
+
+/// A session's user, and what the session is about to do. It lives as long as the session.
+pub(crate) struct Visit {
+    pub(super) user: User,
+    /// The room of `/ws/{room}`, to which the session is subscribed from the beginning.
+    pub(super) opening: Option<Opening>,
+    /// Commands at work.
+    in_flight: AtomicUsize,
+    state: Mutex<State>,
+    _permit: Permit,
+}
+
+/// What `/ws/{room}` asks for.
+pub(super) struct Opening {
+    pub(super) room: RoomName,
+    pub(super) start: Start,
+    pub(super) epoch: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    /// A new guest's token, until `hello` has told it.
+    token: Option<String>,
+    /// Rooms subscribed to, or about to be.
+    rooms: HashSet<RoomName>,
+    /// The fault that ends the session.
+    failure: Option<String>,
+}
+
+impl Visit {
+    pub(super) fn new(
+        user: User,
+        token: Option<String>,
+        opening: Option<Opening>,
+        permit: Permit,
+    ) -> Self {
+        let state = Mutex::new(State {
+            token,
+            ..State::default()
+        });
+        Self {
+            user,
+            opening,
+            in_flight: AtomicUsize::new(0),
+            state,
+            _permit: permit,
+        }
+    }
+
+    /// The room that a command means.
+    pub(super) fn room(&self, named: Option<RoomName>) -> Option<RoomName> {
+        named.or_else(|| self.opening.as_ref().map(|opening| opening.room.clone()))
+    }
+
+    pub(super) fn token_hash(&self) -> Option<TokenHash> {
+        self.state().token.as_deref().map(TokenHash::of)
+    }
+
+    pub(super) fn take_token(&self) -> Option<String> {
+        self.state().token.take()
+    }
+
+    /// Counts a room as subscribed to; `false` if that would be more than `limit`.
+    pub(super) fn enter(&self, room: &RoomName, limit: usize) -> bool {
+        let mut state = self.state();
+        if state.rooms.contains(room) {
+            return true;
+        }
+        state.rooms.len() < limit && state.rooms.insert(room.clone())
+    }
+
+    /// Counts a room no more; `false` if it was not subscribed to.
+    pub(super) fn leave(&self, room: &RoomName) -> bool {
+        self.state().rooms.remove(room)
+    }
+
+    pub(super) fn is_in(&self, room: &RoomName) -> bool {
+        self.state().rooms.contains(room)
+    }
+
+    pub(super) fn take_rooms(&self) -> HashSet<RoomName> {
+        std::mem::take(&mut self.state().rooms)
+    }
+
+    pub(super) fn fail(&self, error: &SessionError) {
+        self.state().failure = Some(error.to_string());
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.state().failure.take()
+    }
+
+    /// Begins a command; `false` if `limit` are at work.
+    pub(super) fn begin(&self, limit: usize) -> bool {
+        let more = |count| (count < limit).then_some(count + 1);
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    pub(super) fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,284 @@
+//! The configuration: one documented struct, whose defaults `docs/madang.toml` shows.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use rooms::PresenceSettings;
+use serde::Deserialize;
+
+/// Everything that can be set. The command line comes before the environment, both before the file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The address and port to listen on.
+    pub listen: SocketAddr,
+    /// The folder of the database and the admin token; made when it is not there.
+    pub data: PathBuf,
+    /// What may come in.
+    pub access: Access,
+    /// How much may come in.
+    pub limits: Limits,
+    /// How long things take.
+    pub times: Times,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// What may come in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Access {
+    /// Whether a name alone lets one in, as a guest.
+    pub guests: bool,
+    /// Whether subscribing to a room that does not exist creates it.
+    pub create_rooms: bool,
+    /// Origins of other sites' pages that may open sessions with a cookie, such as
+    /// `https://example.com`. The server's own is always among them.
+    pub origins: Vec<String>,
+}
+
+/// How much may come in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of one message, and of the body of a request.
+    pub message_bytes: usize,
+    /// Rooms that one session is subscribed to at a time.
+    pub rooms_per_session: usize,
+    /// Commands of one session at work at a time.
+    pub commands_in_flight: usize,
+    /// Bytes that may wait for one session to read them, room events not counted.
+    pub outgoing_bytes: usize,
+    /// Sessions in all.
+    pub sessions: usize,
+    /// Sessions from one address; 0 is no limit.
+    pub sessions_per_address: usize,
+    /// Events of each live room kept in memory.
+    pub ring_events: usize,
+    /// Bytes of each live room's events kept in memory.
+    pub ring_bytes: usize,
+    /// Writes that may wait for the disk; one more is answered `unavailable`.
+    pub journal_queue: usize,
+}
+
+/// How long things take, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Times {
+    /// Between two pings to a session; one silent for two of them is gone.
+    pub heartbeat_ms: u64,
+    /// How long someone whose connection broke still counts as present.
+    pub presence_grace_ms: u64,
+    /// How long changes of presence are gathered before they are told.
+    pub presence_window_ms: u64,
+    /// How long a client may take to send a request's head.
+    pub request_head_ms: u64,
+    /// How long a closing session may take to answer.
+    pub close_ms: u64,
+    /// Within which clients are asked to come back after a restart, each at a random time.
+    pub restart_spread_ms: u64,
+}
+
+/// What is logged, to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, for the whole program or by module.
+    pub filter: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data: "madang-data".into(),
+            access: Access::default(),
+            limits: Limits::default(),
+            times: Times::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            guests: true,
+            create_rooms: true,
+            origins: Vec::new(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 * 1024,
+            rooms_per_session: 256,
+            commands_in_flight: 32,
+            outgoing_bytes: 4 * 1024 * 1024,
+            sessions: 100_000,
+            sessions_per_address: 0,
+            ring_events: 256,
+            ring_bytes: 1024 * 1024,
+            journal_queue: 16_384,
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 25_000,
+            presence_grace_ms: 10_000,
+            presence_window_ms: 250,
+            request_head_ms: 10_000,
+            close_ms: 3_000,
+            restart_spread_ms: 5_000,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            filter: "info,refinery_core=warn".into(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// Names the file and, for what is wrong in it, the line and what was expected.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+        let config: Self = toml::from_str(&text)
+            .with_context(|| format!("the configuration file {} is wrong", path.display()))?;
+        config
+            .check()
+            .with_context(|| format!("the configuration file {} is wrong", path.display()))?;
+        Ok(config)
+    }
+
+    /// Refuses values that no server could run with.
+    fn check(&self) -> anyhow::Result<()> {
+        let Limits {
+            message_bytes,
+            rooms_per_session,
+            commands_in_flight,
+            ..
+        } = self.limits;
+        let at_least_one = [
+            ("limits.message_bytes", message_bytes as u64),
+            ("limits.rooms_per_session", rooms_per_session as u64),
+            ("limits.commands_in_flight", commands_in_flight as u64),
+            ("limits.outgoing_bytes", self.limits.outgoing_bytes as u64),
+            ("limits.sessions", self.limits.sessions as u64),
+            ("limits.ring_events", self.limits.ring_events as u64),
+            ("limits.journal_queue", self.limits.journal_queue as u64),
+            ("times.heartbeat_ms", self.times.heartbeat_ms),
+            ("times.request_head_ms", self.times.request_head_ms),
+        ];
+        for (name, value) in at_least_one {
+            anyhow::ensure!(value > 0, "{name} must be at least 1");
+        }
+        Ok(())
+    }
+
+    /// The bounds of a session, for the library.
+    pub(crate) fn session_settings(&self) -> madang::Settings {
+        let mut settings = madang::Settings::default();
+        settings.max_message = self.limits.message_bytes;
+        settings.max_outgoing = self.limits.outgoing_bytes;
+        settings.heartbeat = Duration::from_millis(self.times.heartbeat_ms);
+        settings.close_timeout = Duration::from_millis(self.times.close_ms);
+        settings
+    }
+
+    /// How presence is told.
+    pub(crate) fn presence_settings(&self) -> PresenceSettings {
+        PresenceSettings {
+            grace: Duration::from_millis(self.times.presence_grace_ms),
+            window: Duration::from_millis(self.times.presence_window_ms),
+            ..PresenceSettings::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../../docs/madang.toml");
+
+    #[test]
+    fn the_shipped_file_shows_the_defaults() {
+        assert_eq!(
+            toml::from_str::<Config>(SHIPPED).unwrap(),
+            Config::default()
+        );
+    }
+
+    #[test]
+    fn the_shipped_file_shows_every_setting() {
+        let shipped: toml::Table = SHIPPED.parse().unwrap();
+        let debug = format!("{:?}", Config::default());
+        let count = |table: &toml::Table| -> usize {
+            table
+                .values()
+                .map(|value| value.as_table().map_or(1, toml::Table::len))
+                .sum()
+        };
+        // Every field of the structs shows as `name:` in the debug text; the four tables are no settings.
+        assert_eq!(count(&shipped), debug.matches(": ").count() - 4, "{debug}");
+    }
+
+    #[test]
+    fn an_error_names_the_file_the_line_and_the_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("madang.toml");
+        for (text, expected) in [
+            ("[limits]\nmessage_bytez = 1\n", "message_bytez"),
+            ("listen = 8080\n", "listen"),
+            ("[times]\nheartbeat_ms = -1\n", "heartbeat_ms"),
+            (
+                "[limits]\nsessions = 0\n",
+                "limits.sessions must be at least 1",
+            ),
+            ("[limits\n", "line 1"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = format!("{:#}", Config::read(&path).unwrap_err());
+            assert!(
+                error.contains(expected) && error.contains("madang.toml"),
+                "{error}"
+            );
+        }
+        let error = format!(
+            "{:#}",
+            Config::read(&folder.path().join("none.toml")).unwrap_err()
+        );
+        assert!(error.contains("none.toml"), "{error}");
+    }
+}

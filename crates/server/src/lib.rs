@@ -1,0 +1,32 @@
+//! The program `madang`: rooms over WebSocket and HTTP, stored in one file.
+//!
+//! [`serve::run`] is the one door: `main` goes through it, and so do the tests. Behind it:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`config`] | everything that can be set |
+//! | `listener` | accepts connections, speaks HTTP |
+//! | `chat` | the WebSocket endpoint: commands in, replies out |
+//! | `live` | rooms with someone in them: their topics and presence |
+//! | `journal` | everything that is written: one thread, one transaction for all that waits |
+//! | `reads` | everything that is read from the database |
+//! | `rest` | the same rooms over HTTP, and the register of sessions |
+//! | `page` | the chat page |
+//! | [`talk`] | `madang chat`, a chat in the terminal |
+//!
+//! A message's way is `chat` → `journal` → (stored) → `live` → every session of the room, and then the
+//! sender's `ok`.
+
+mod admin;
+mod chat;
+pub mod config;
+mod identity;
+mod journal;
+pub mod listener;
+mod live;
+mod page;
+mod reads;
+mod rest;
+pub mod serve;
+pub mod talk;
+mod yard;

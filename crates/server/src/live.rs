@@ -1,0 +1,216 @@
+//! The rooms that someone is in: a topic to deliver by, and who is present.
+//!
+//! A room without anyone in it is not here and costs no memory; its log is in the database. Rooms
+//! are entered and events delivered on the journal's thread alone, right after the commit, so that a
+//! topic's head is the stored one whenever someone comes in.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use madang::{Frame, Log, LogError, Page, PageFuture, RingLimits, Topic};
+use rooms::{
+    Event, Leave, Presence, PresenceSettings, Range, RoomName, ServerMessage, SessionId, Snapshot,
+    Timestamp, User, Who,
+};
+use store::RoomHead;
+use tokio::{runtime::Handle, time::sleep};
+
+use crate::{reads::Reads, yard::now};
+
+/// Events in one page for a session that is behind.
+const PAGE_EVENTS: u64 = 200;
+/// Bytes of them.
+const PAGE_BYTES: usize = 256 * 1024;
+
+/// All rooms that someone is in.
+pub(crate) struct LiveRooms {
+    rooms: Mutex<HashMap<RoomName, Arc<LiveRoom>>>,
+    reads: Reads,
+    ring: RingLimits,
+    presence: PresenceSettings,
+    runtime: Handle,
+}
+
+/// One of them.
+pub(crate) struct LiveRoom {
+    name: RoomName,
+    pub(crate) topic: Topic,
+    present: Mutex<Present>,
+}
+
+struct Present {
+    presence: Presence,
+    /// Whether a task waits to tell the next change.
+    telling: bool,
+}
+
+impl LiveRooms {
+    /// Must be called on a tokio runtime, on which changes of presence are then told.
+    pub(crate) fn new(reads: Reads, ring: RingLimits, presence: PresenceSettings) -> Arc<Self> {
+        let runtime = Handle::current();
+        Arc::new(Self {
+            rooms: Mutex::default(),
+            reads,
+            ring,
+            presence,
+            runtime,
+        })
+    }
+
+    /// A session comes into a room whose log reaches as far as `head` tells.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        name: &RoomName,
+        head: &RoomHead,
+        session: SessionId,
+        user: &User,
+    ) -> (Arc<LiveRoom>, Snapshot) {
+        // Held until the session is in: a room without anyone in it may be dropped at any time.
+        let mut rooms = self.rooms();
+        let room = rooms.entry(name.clone()).or_insert_with(|| {
+            let log = StoredLog {
+                reads: self.reads.clone(),
+                room: name.clone(),
+            };
+            Arc::new(LiveRoom {
+                name: name.clone(),
+                topic: Topic::new(head.head, self.ring, log),
+                present: Mutex::new(Present {
+                    presence: Presence::new(self.presence),
+                    telling: false,
+                }),
+            })
+        });
+        let mut present = room.present();
+        present.presence.enter(session, user, now());
+        let snapshot = present.presence.snapshot();
+        self.tell_changes(room, &mut present);
+        drop(present);
+        (room.clone(), snapshot)
+    }
+
+    /// A session leaves a room.
+    pub(crate) fn leave(self: &Arc<Self>, name: &RoomName, session: SessionId, how: Leave) {
+        let Some(room) = self.get(name) else { return };
+        let mut present = room.present();
+        present.presence.leave(session, now(), how);
+        self.tell_changes(&room, &mut present);
+    }
+
+    /// The room, if someone is in it.
+    pub(crate) fn get(&self, name: &RoomName) -> Option<Arc<LiveRoom>> {
+        self.rooms().get(name).cloned()
+    }
+
+    /// Who is in a room now; `None` if nobody is.
+    pub(crate) fn who(&self, name: &RoomName) -> Option<Who> {
+        Some(self.get(name)?.present().presence.who())
+    }
+
+    /// Gives a stored event to everyone in its room: encoded once, here.
+    pub(crate) fn deliver(&self, event: Event) {
+        if let Some(room) = self.get(&event.room) {
+            let seq = event.seq;
+            room.topic.append(seq, frame(&ServerMessage::Event(event)));
+        }
+    }
+
+    /// Sees to it that a change of presence is told when its time has come.
+    fn tell_changes(self: &Arc<Self>, room: &Arc<LiveRoom>, present: &mut Present) {
+        if !present.telling && present.presence.next_due().is_some() {
+            present.telling = true;
+            self.runtime.spawn(tell(self.clone(), room.clone()));
+        }
+    }
+
+    /// Forgets a room that nobody is in.
+    fn drop_if_empty(&self, room: &LiveRoom) {
+        let mut rooms = self.rooms();
+        let empty = room.present().presence.is_empty();
+        if empty
+            && rooms
+                .get(&room.name)
+                .is_some_and(|live| std::ptr::eq(&**live, room))
+        {
+            rooms.remove(&room.name);
+        }
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomName, Arc<LiveRoom>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LiveRoom {
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells a room's changes of presence until there are none left to tell.
+async fn tell(rooms: Arc<LiveRooms>, room: Arc<LiveRoom>) {
+    while let Some(due) = next_due(&room) {
+        sleep(due.since(now())).await;
+        let change = room.present().presence.tick(now());
+        if let Some(change) = change {
+            let message = ServerMessage::Presence {
+                room: room.name.clone(),
+                change,
+            };
+            room.topic.pass(frame(&message), None);
+        }
+    }
+    rooms.drop_if_empty(&room);
+}
+
+/// When the next change is due. With none, the task that asks is about to end.
+fn next_due(room: &LiveRoom) -> Option<Timestamp> {
+    let mut present = room.present();
+    let due = present.presence.next_due();
+    present.telling = due.is_some();
+    due
+}
+
+/// A message of the server as the one frame that all its readers share.
+pub(crate) fn frame(message: &ServerMessage) -> Frame {
+    Frame::text(&message.to_json())
+}
+
+/// A room's log in the database, for sessions that are behind the topic's ring.
+struct StoredLog {
+    reads: Reads,
+    room: RoomName,
+}
+
+impl Log for StoredLog {
+    fn page(&self, after: u64, until: u64) -> PageFuture {
+        let (reads, room) = (self.reads.clone(), self.room.clone());
+        Box::pin(async move {
+            let name = room.clone();
+            let read = reads.read(move |readers| {
+                readers.events_after(&name, after, PAGE_EVENTS.min(until - after), PAGE_BYTES)
+            });
+            let page = read.await.map_err(|error| LogError(error.to_string()))?;
+            let events = page.map(|page| page.events).unwrap_or_default();
+            // What is not kept any more is told before what comes behind it.
+            let first = events.first().map_or(until + 1, |event| event.seq);
+            let last = events.last().map_or(until, |event| event.seq);
+            let gap = (first > after + 1).then(|| {
+                let range = Range {
+                    from: after + 1,
+                    to: first - 1,
+                };
+                ServerMessage::Gap { room, range }
+            });
+            let messages = gap
+                .into_iter()
+                .chain(events.into_iter().map(ServerMessage::Event));
+            Ok(Page {
+                frames: messages.map(|message| frame(&message)).collect(),
+                last,
+            })
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! Reading the database without blocking the threads that serve connections.
+
+use std::sync::Arc;
+
+use rooms::{Error, ErrorCode};
+use store::{ReadError, Readers};
+use tokio::sync::Semaphore;
+
+/// Reads at one time: as many as there are connections, so that no thread waits for one.
+const AT_ONCE: usize = 4;
+/// When a client may try again after a failure of storage.
+pub(crate) const RETRY_MS: u64 = 1_000;
+
+/// The way to what is stored; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reads {
+    readers: Readers,
+    permits: Arc<Semaphore>,
+}
+
+impl Reads {
+    pub(crate) fn new(readers: Readers) -> Self {
+        Self {
+            readers,
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Runs `read` on a thread that may block.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Readers) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let permit = self.permits.clone().acquire_owned().await;
+        let readers = self.readers.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            read(&readers)
+        });
+        match task.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the database cannot be read");
+                Err(unavailable())
+            }
+            Err(error) => {
+                tracing::error!(%error, "a read ended badly");
+                Err(Error::new(
+                    ErrorCode::Internal,
+                    "The server failed; it is in its log.",
+                ))
+            }
+        }
+    }
+}
+
+/// Storage cannot take it now.
+pub(crate) fn unavailable() -> Error {
+    Error::new(
+        ErrorCode::Unavailable,
+        "Storage is not available now, and nothing was stored. Try again.",
+    )
+    .retry_after_ms(RETRY_MS)
+}
+
+/// There is no room of this name.
+pub(crate) fn no_such_room(room: &rooms::RoomName) -> Error {
+    let message = format!("There is no room '{room}'. Subscribing to it creates it.");
+    Error::new(ErrorCode::NoSuchRoom, message)
+}

@@ -1,0 +1,112 @@
+//! Parameters and bodies of requests, each refused by name.
+
+use std::collections::HashMap;
+
+use ::rooms::{Error, ErrorCode, RoomName, Seq};
+use axum::{
+    body::Bytes,
+    extract::{FromRequestParts, Path, rejection::BytesRejection},
+    http::{StatusCode, request::Parts},
+};
+
+use super::Refused;
+use crate::identity::Credentials;
+
+/// The query's parameters and who asks.
+pub(super) struct Query {
+    params: HashMap<String, String>,
+    authorization: Option<String>,
+}
+
+impl Query {
+    /// The parameter as text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.params.get(name).map(String::as_str)
+    }
+
+    /// The parameter as a whole number.
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<Seq>, Error> {
+        self.parsed(name, "a whole number", |text| text.parse().ok())
+    }
+
+    /// The parameter as whatever `parse` makes of it.
+    pub(super) fn parsed<T>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let message = || format!("The parameter '{name}' must be {expected}.");
+        parse(text)
+            .map(Some)
+            .ok_or_else(|| Error::bad_field(name, message()))
+    }
+
+    /// What the request shows of its sender, or nothing.
+    pub(super) fn credentials(&self, name: Option<String>) -> Result<Credentials, Error> {
+        let text = |name| self.text(name).map(str::to_owned);
+        Credentials::new(
+            self.authorization.as_deref(),
+            text("token"),
+            text("name").or(name),
+        )
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let params = axum::extract::Query::from_request_parts(parts, state).await;
+        let authorization = parts.headers.get("authorization");
+        Ok(Self {
+            params: params
+                .map(|axum::extract::Query(params)| params)
+                .map_err(|error| {
+                    Error::new(ErrorCode::BadField, format!("The query is wrong: {error}."))
+                })?,
+            authorization: authorization
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
+        })
+    }
+}
+
+/// The room of the path.
+pub(super) struct Room(pub(super) RoomName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Room {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| {
+                Error::bad_field("room", "The room in the path is not percent-encoded UTF-8.")
+            })?;
+        let name = RoomName::parse(&name).map_err(|error| Error::bad_name("room", error))?;
+        Ok(Self(name))
+    }
+}
+
+/// The body as text, within the limit.
+pub(super) fn body_text(body: &Result<Bytes, BytesRejection>, limit: usize) -> Result<&str, Error> {
+    match body {
+        Ok(body) => std::str::from_utf8(body)
+            .map_err(|_| Error::new(ErrorCode::BadJson, "The body is not JSON in UTF-8.")),
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Error {
+            limit: Some(limit as u64),
+            ..Error::new(
+                ErrorCode::TooLong,
+                format!("A body has at most {limit} bytes."),
+            )
+        }),
+        Err(error) => Err(Error::new(
+            ErrorCode::BadJson,
+            format!("The body is wrong: {error}."),
+        )),
+    }
+}

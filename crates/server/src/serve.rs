@@ -1,0 +1,155 @@
+//! `madang serve`: from a configuration to a running server, and back to nothing.
+
+use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::Router;
+use madang::{CloseCode, RingLimits};
+use serde_json::json;
+use store::{Recovery, Store};
+use tokio::net::TcpListener;
+
+use crate::{
+    admin::AdminToken,
+    chat::Chat,
+    config::Config,
+    journal::Journal,
+    listener,
+    live::LiveRooms,
+    page,
+    reads::Reads,
+    rest,
+    yard::{Yard, now},
+};
+
+/// A server that has its data and its port, and serves when it is [run](Server::run).
+pub struct Server {
+    listener: TcpListener,
+    config: Config,
+    store: Store,
+    reads: Reads,
+    admin: AdminToken,
+    recovery: Recovery,
+}
+
+impl Server {
+    /// Opens the data folder and listens.
+    ///
+    /// # Errors
+    ///
+    /// Says in words what is in the way: a folder that cannot be written, a database that is damaged,
+    /// newer or in use, a port that is taken.
+    pub fn open(config: Config) -> anyhow::Result<Self> {
+        let listen = config.listen;
+        // The port first: whoever starts a second server by mistake learns of the port, not of the lock.
+        let listener = listener::bind(listen)
+            .with_context(|| format!("cannot listen on {listen}{}", hint(listen)))?;
+        let (store, readers, recovery) = Store::open(&config.data, now())?;
+        let admin = AdminToken::open(&config.data)?;
+        Ok(Self {
+            listener,
+            config,
+            store,
+            reads: Reads::new(readers),
+            admin,
+            recovery,
+        })
+    }
+
+    /// Where the server listens.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// Serves until `shutdown`, and then ends: sessions are closed with 1012 and asked to come back,
+    /// the journal is written, the database is closed.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot begin, or has to stop since the disk failed.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self {
+            listener,
+            config,
+            store,
+            reads,
+            admin,
+            recovery,
+        } = self;
+        if recovery.lost {
+            tracing::warn!(
+                sessions = recovery.sessions,
+                "the server had stopped without closing; its open sessions are closed now"
+            );
+        }
+        let (journal, failure) = Journal::start(store, config.limits.journal_queue)?;
+        let limits = &config.limits;
+        let ring = RingLimits {
+            frames: limits.ring_events,
+            bytes: limits.ring_bytes,
+        };
+        let live = LiveRooms::new(reads.clone(), ring, config.presence_settings());
+        let yard = Arc::new(Yard {
+            config,
+            admin,
+            journal,
+            reads,
+            live,
+        });
+
+        let chat = Chat::mount(yard.clone());
+        let sessions = chat.sessions();
+        let router = Router::new()
+            .merge(page::router())
+            .merge(chat.into_router())
+            .merge(rest::router(yard.clone()));
+        let times = &yard.config.times;
+        let head = Duration::from_millis(times.request_head_ms);
+        let mut failed = None;
+        let end = async {
+            tokio::select! {
+                () = shutdown => {}
+                error = failure.wait() => failed = Some(error),
+            }
+        };
+        let requests = listener::serve(listener, router, head, end).await;
+
+        tracing::info!(sessions = sessions.len(), "closing");
+        let reason = json!({"retry_after_ms": times.restart_spread_ms}).to_string();
+        sessions.close_all(CloseCode::RESTART, &reason);
+        let ended = async {
+            requests.shutdown().await;
+            // Those that a request opened meanwhile.
+            sessions.close_all(CloseCode::RESTART, &reason);
+            sessions.wait_until_empty().await;
+        };
+        // A second above what a session's own close may take.
+        let patience = Duration::from_millis(times.close_ms) + Duration::from_secs(1);
+        if tokio::time::timeout(patience, ended).await.is_err() {
+            tracing::warn!(sessions = sessions.len(), "not everything ended in time");
+        }
+        yard.journal.close().await;
+        tracing::info!("closed");
+        match failed {
+            Some(error) => Err(error).context("the server had to stop"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What to do about an address that cannot be had.
+fn hint(listen: SocketAddr) -> impl fmt::Display {
+    let port = listen.port();
+    match port {
+        1..1024 => " (ports below 1024 need special rights; try --listen with a higher one)".into(),
+        _ => format!(
+            " (is another program using port {port}? try --listen {}:{})",
+            listen.ip(),
+            port.wrapping_add(1)
+        ),
+    }
+}

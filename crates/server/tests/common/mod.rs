@@ -1,0 +1,255 @@
+//! The program as its users run it: a process, an address, clients.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    reason = "what a test cannot go on without, and not every test needs everything"
+)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use client::{Client, Incoming, Options};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Longer than anything takes that works.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server on a folder of its own.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) host: String,
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts with the defaults.
+    pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts with a configuration.
+    pub(crate) fn start_with(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("madang.toml"), config).unwrap();
+        let (child, host) = launch(folder.path(), "127.0.0.1:0");
+        Self {
+            child,
+            host,
+            folder,
+        }
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same folder and port.
+    pub(crate) fn restart(&mut self) {
+        (self.child, self.host) = launch(self.folder.path(), &self.host);
+    }
+
+    /// Asks it to end, with SIGTERM.
+    pub(crate) fn ask_to_end(&self) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Connects a client at `path`.
+    pub(crate) async fn connect(&self, path: &str) -> Talker {
+        let url = format!("ws://{}{path}", self.host);
+        Talker(Client::connect(&url, Options::default()).await.unwrap())
+    }
+
+    /// Connects a guest and takes its `hello`.
+    pub(crate) async fn guest(&self, name: &str) -> Talker {
+        let mut talker = self.connect(&format!("/ws?name={name}")).await;
+        assert_eq!(talker.next().await["type"], "hello");
+        talker
+    }
+
+    /// Connects a guest who is subscribed to `room`.
+    pub(crate) async fn guest_in(&self, room: &str, name: &str) -> Talker {
+        let mut talker = self.guest(name).await;
+        talker
+            .ok(json!({"type": "subscribe", "id": "in", "room": room}))
+            .await;
+        talker
+    }
+
+    /// One HTTP request: its status and its body.
+    pub(crate) fn http(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        self.http_as(method, path, body, "")
+    }
+
+    /// One HTTP request with the admin token.
+    pub(crate) fn http_as_admin(&self, method: &str, path: &str) -> (u16, Value) {
+        let token = fs::read_to_string(self.data().join("admin.token")).unwrap();
+        self.http_as(
+            method,
+            path,
+            "",
+            &format!("Authorization: Bearer {}\r\n", token.trim()),
+        )
+    }
+
+    fn http_as(&self, method: &str, path: &str, body: &str, headers: &str) -> (u16, Value) {
+        let answer = self.raw(
+            format!(
+                "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\
+                 Content-Length: {}\r\n\r\n{body}",
+                self.host,
+                body.len()
+            )
+            .as_bytes(),
+        );
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (
+            status,
+            serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())),
+        )
+    }
+
+    /// Sends bytes and reads what comes back, until the server hangs up.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> String {
+        let mut socket = self.socket();
+        socket.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        // A server that refuses may reset the connection behind its answer.
+        let _ = socket.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    pub(crate) fn socket(&self) -> TcpStream {
+        let socket = TcpStream::connect(&self.host).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program with `arguments`, not yet started.
+pub(crate) fn madang(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn launch(folder: &Path, listen: &str) -> (Child, String) {
+    let mut child = madang(&["serve", "--listen", listen, "--config", "madang.toml"])
+        .args(["--data", "data"])
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let host = line.trim().split("http://").nth(1);
+    let host = host
+        .unwrap_or_else(|| panic!("no address in {line:?}"))
+        .to_owned();
+    (child, host)
+}
+
+/// A client that says JSON and hears JSON.
+pub(crate) struct Talker(pub(crate) Client);
+
+impl Talker {
+    pub(crate) async fn say(&mut self, command: Value) {
+        self.0.send_json(&command).await.unwrap();
+    }
+
+    /// The next message.
+    pub(crate) async fn next(&mut self) -> Value {
+        match self.hear().await {
+            Incoming::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("no message but {other:?}"),
+        }
+    }
+
+    pub(crate) async fn hear(&mut self) -> Incoming {
+        let incoming = tokio::time::timeout(PATIENCE, self.0.next()).await;
+        incoming
+            .expect("the server says nothing")
+            .expect("the connection has ended")
+            .unwrap()
+    }
+
+    /// Skips messages until one is as wanted.
+    pub(crate) async fn next_where(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.next().await;
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    /// The next message of this type.
+    pub(crate) async fn next_of(&mut self, kind: &str) -> Value {
+        self.next_where(|message| message["type"] == kind).await
+    }
+
+    /// Says a command and gives its reply.
+    pub(crate) async fn ask(&mut self, command: Value) -> Value {
+        let id = command["id"].clone();
+        self.say(command).await;
+        self.next_where(|message| message["id"] == id).await
+    }
+
+    /// Says a command that must be done.
+    pub(crate) async fn ok(&mut self, command: Value) -> Value {
+        let reply = self.ask(command).await;
+        assert_eq!(reply["type"], "ok", "{reply}");
+        reply
+    }
+
+    /// Says a command that must be refused.
+    pub(crate) async fn refused(&mut self, command: Value) -> Value {
+        let reply = self.ask(command).await;
+        assert_eq!(reply["type"], "error", "{reply}");
+        reply
+    }
+
+    /// Waits for the end, and tells its code and reason.
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
+        loop {
+            if let Incoming::Closed(close) = self.hear().await {
+                return (close.code.get(), close.reason);
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Bad input of every kind: a clear answer, and nobody else is disturbed.
+
+mod common;
+
+use std::io::{Read, Write};
+
+use client::Incoming;
+use common::{Server, Talker};
+use serde_json::json;
+
+const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// A bystander, who must never notice anything.
+async fn undisturbed(bystander: &mut Talker) {
+    bystander.say(json!({"type": "ping", "id": "still"})).await;
+    assert_eq!(
+        bystander.next().await,
+        json!({"type": "pong", "id": "still"})
+    );
+}
+
+async fn bystander(server: &Server) -> Talker {
+    server.guest("bystander").await
+}
+
+#[tokio::test]
+async fn malformed_http_is_answered_or_hung_up_on() {
+    let server = Server::start();
+    let mut bystander = bystander(&server).await;
+    for bytes in [
+        &b"\r\n\r\n"[..],
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut socket = server.socket();
+        socket.write_all(bytes).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        let _ = socket.read_to_string(&mut answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+            "{bytes:?}: {answer}"
+        );
+    }
+    let huge = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n",
+        "x".repeat(200_000)
+    );
+    assert!(server.raw(huge.as_bytes()).starts_with("HTTP/1.1 431"));
+    undisturbed(&mut bystander).await;
+}
+
+#[tokio::test]
+async fn a_request_head_that_never_ends_is_given_up() {
+    let server = Server::start_with("[times]\nrequest_head_ms = 300");
+    let mut socket = server.socket();
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let mut answer = String::new();
+    // Ends by the server's doing, well before the test's own patience.
+    let _ = socket.read_to_string(&mut answer);
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_bad_handshake_is_refused_with_its_status_and_json() {
+    let server = Server::start();
+    let ask = |line: &str, headers: &str| {
+        server.raw(format!("{line}\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").as_bytes())
+    };
+    let path = "GET /ws?name=A HTTP/1.1";
+    for (answer, status) in [
+        (ask(path, ""), "426"),
+        (ask("POST /ws?name=A HTTP/1.1", UPGRADE), "405"),
+        (ask(path, &UPGRADE.replace("13", "12")), "426"),
+        (ask(path, &UPGRADE.replace("dGhl", "dGh")), "400"),
+        (ask("GET /ws?name= HTTP/1.1", UPGRADE), "400"),
+        (ask("GET /ws?name=%01 HTTP/1.1", UPGRADE), "400"),
+        (
+            ask(
+                &format!("GET /ws?name={} HTTP/1.1", "x".repeat(41)),
+                UPGRADE,
+            ),
+            "400",
+        ),
+        (ask("GET /ws/a%2Fb?name=A HTTP/1.1", UPGRADE), "400"),
+        (ask("GET /ws/%FF?name=A HTTP/1.1", UPGRADE), "400"),
+        (ask("GET /ws/lobby?name=A&since=x HTTP/1.1", UPGRADE), "400"),
+        (ask("GET /ws HTTP/1.1", UPGRADE), "401"),
+        (ask("GET /ws?token=wrong HTTP/1.1", UPGRADE), "401"),
+        (
+            ask(path, &format!("{UPGRADE}Authorization: Basic eDp5\r\n")),
+            "401",
+        ),
+        (
+            ask(
+                path,
+                &format!("{UPGRADE}Origin: http://evil.example\r\nCookie: a=b\r\n"),
+            ),
+            "403",
+        ),
+    ] {
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{status}: {answer}"
+        );
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["type"], "error", "{answer}");
+        assert!(body["message"].as_str().unwrap().len() > 10, "{answer}");
+    }
+    let (_, rooms) = server.http("GET", "/api/rooms", "");
+    assert_eq!(rooms["rooms"], json!([]), "nothing was stored by half");
+    let (_, sessions) = server.http_as_admin("GET", "/api/sessions");
+    assert_eq!(sessions["sessions"], json!([]));
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_may_come_in_without_a_cookie_or_where_it_is_allowed() {
+    let server = Server::start_with("[access]\norigins = [\"https://good.example\"]");
+    for headers in [
+        "Origin: http://evil.example\r\n",
+        "Origin: https://good.example\r\nCookie: a=b\r\n",
+        "Origin: http://HOST\r\nCookie: a=b\r\n",
+    ] {
+        let headers = headers.replace("HOST", &server.host);
+        let mut socket = server.socket();
+        let request = format!(
+            "GET /ws?name=A HTTP/1.1\r\nHost: {}\r\n{UPGRADE}{headers}\r\n",
+            server.host
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101", "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn guests_stay_outside_where_the_setting_forbids_them() {
+    let server = Server::start_with("[access]\nguests = false");
+    let request =
+        format!("GET /ws?name=A HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{UPGRADE}\r\n");
+    assert!(server.raw(request.as_bytes()).starts_with("HTTP/1.1 401"));
+    assert_eq!(server.http("GET", "/api/rooms", "").0, 401);
+    assert_eq!(server.http_as_admin("GET", "/api/rooms").0, 200);
+}
+
+#[tokio::test]
+async fn one_session_too_many_is_refused_with_503_and_told_when_to_come_back() {
+    let server = Server::start_with("[limits]\nsessions = 2");
+    let first = server.guest("A").await;
+    let _second = server.guest("B").await;
+    let request =
+        format!("GET /ws?name=C HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{UPGRADE}\r\n");
+    let answer = server.raw(request.as_bytes()).to_lowercase();
+    assert!(
+        answer.starts_with("http/1.1 503") && answer.contains("retry-after: 5"),
+        "{answer}"
+    );
+    first
+        .0
+        .close(client::Close::new(client::CloseCode::NORMAL, ""))
+        .await
+        .unwrap();
+    // The place is free when the first session's end is stored.
+    while server.http_as_admin("GET", "/api/sessions?state=open").1["sessions"]
+        .as_array()
+        .is_none_or(|open| open.len() > 1)
+    {}
+    server.guest("C").await;
+}
+
+#[tokio::test]
+async fn broken_frames_close_that_session_with_the_codes_of_the_rfc() {
+    let server = Server::start();
+    let mut bystander = bystander(&server).await;
+    for (bytes, code) in [
+        (&b"\x81\x02hi"[..], 1002),                      // not masked
+        (b"\xc1\x80\0\0\0\0", 1002),                     // RSV1 without an extension
+        (b"\x83\x80\0\0\0\0", 1002),                     // a reserved opcode
+        (b"\x80\x80\0\0\0\0", 1002),                     // a continuation of nothing
+        (b"\x09\x80\0\0\0\0", 1002),                     // a fragmented ping
+        (b"\x89\xfe\0\x7e\0\0\0\0", 1002),               // a ping of 126 bytes
+        (b"\x81\xfe\0\x01\0\0\0\0x", 1002),              // a length that is not the shortest
+        (b"\x88\x81\0\0\0\0x", 1002),                    // a close code of one byte
+        (b"\x81\x81\0\0\0\0\xff", 1007),                 // not UTF-8
+        (b"\x81\xff\0\0\0\0\0\x01\0\x01\0\0\0\0", 1009), // 65,537 bytes
+        (b"\x82\x80\0\0\0\0", 1003),                     // binary
+    ] {
+        let mut socket = server.socket();
+        let request = format!("GET /ws?name=A HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        socket.write_all(bytes).unwrap();
+        // What a client does that has been closed on: it answers, and the server hangs up.
+        socket.write_all(b"\x88\x82\0\0\0\0\x03\xe8").unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        let close = answer
+            .iter()
+            .rposition(|byte| *byte == 0x88)
+            .expect("no close frame");
+        let told = u16::from_be_bytes([answer[close + 2], answer[close + 3]]);
+        assert_eq!(told, code, "{bytes:?}");
+    }
+    undisturbed(&mut bystander).await;
+}
+
+#[tokio::test]
+async fn a_message_at_the_limit_is_taken_and_one_over_it_is_not() {
+    let server = Server::start_with("[limits]\nmessage_bytes = 1000");
+    let mut talker = server.guest_in("lobby", "A").await;
+    let frame = json!({"type": "send", "id": 1, "room": "lobby", "text": ""}).to_string();
+    let longest = |more: usize| {
+        let text = "x".repeat(1000 - frame.len() + more);
+        json!({"type": "send", "id": 1, "room": "lobby", "text": text})
+    };
+    assert_eq!(longest(0).to_string().len(), 1000);
+    talker.ok(longest(0)).await;
+    talker.say(longest(1)).await;
+    assert_eq!(talker.closed().await.0, 1009);
+    let (status, body) = server.http(
+        "POST",
+        "/api/rooms/lobby/messages?name=A",
+        &"x".repeat(1001),
+    );
+    assert_eq!(
+        (status, &body["code"], &body["limit"]),
+        (413, &json!("too_long"), &json!(1000))
+    );
+}
+
+#[tokio::test]
+async fn rest_says_what_is_wrong_by_name() {
+    let server = Server::start();
+    let mut talker = server.guest_in("lobby", "A").await;
+    let post = |path: &str, body: &str| {
+        let (status, answer) = server.http("POST", path, body);
+        (
+            status,
+            answer["code"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let messages = "/api/rooms/lobby/messages";
+    for (path, body, status, code) in [
+        ("/api/rooms/lobby/messages?name=A", "{", 400, "bad_json"),
+        ("/api/rooms/lobby/messages?name=A", "{}", 400, "bad_field"),
+        (
+            "/api/rooms/lobby/messages?name=A",
+            r#"{"text":1}"#,
+            400,
+            "bad_field",
+        ),
+        (
+            "/api/rooms/nowhere/messages?name=A",
+            r#"{"text":"x"}"#,
+            404,
+            "no_such_room",
+        ),
+        (
+            "/api/rooms/lo%20bby/messages?name=A",
+            r#"{"text":"x"}"#,
+            400,
+            "bad_field",
+        ),
+        (messages, r#"{"text":"x"}"#, 401, "unauthorized"),
+        (
+            "/api/rooms/lobby/messages?token=x",
+            r#"{"text":"x"}"#,
+            401,
+            "unauthorized",
+        ),
+        ("/api/nothing", "", 404, "unknown_type"),
+        ("/api/rooms", "", 405, "unknown_type"),
+    ] {
+        assert_eq!(post(path, body), (status, code.to_owned()), "{path} {body}");
+    }
+    for (path, status) in [
+        ("/api/sessions", 401),
+        ("/api/rooms?limit=0", 400),
+        ("/api/rooms/lobby/messages?limit=201", 400),
+        ("/api/rooms/lobby/messages?before=1&after=1", 400),
+        ("/api/rooms/lobby/messages?before=x", 400),
+    ] {
+        assert_eq!(server.http("GET", path, "").0, status, "{path}");
+    }
+    assert_eq!(
+        server.http_as_admin("GET", "/api/sessions?state=asleep").0,
+        400
+    );
+    // And what is right is stored and delivered.
+    let (status, stored) = server.http(
+        "POST",
+        "/api/rooms/lobby/messages?name=%EB%B4%87",
+        r#"{"text":"빌드 끝"}"#,
+    );
+    assert_eq!((status, &stored["seq"]), (201, &json!(1)));
+    let event = talker.next_of("message").await;
+    assert_eq!(
+        (&event["text"], &event["from"]["name"]),
+        (&json!("빌드 끝"), &json!("봇"))
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_never_reads_its_replies_is_closed_and_costs_a_bounded_amount() {
+    let server = Server::start_with("[limits]\noutgoing_bytes = 100000");
+    let mut talker = server.guest_in("lobby", "A").await;
+    let long = "x".repeat(60_000);
+    for number in 0..10 {
+        talker
+            .ok(json!({"type": "send", "id": number, "room": "lobby", "text": long}))
+            .await;
+    }
+    for number in 0..32 {
+        talker
+            .say(json!({"type": "history", "id": number, "room": "lobby"}))
+            .await;
+    }
+    loop {
+        if let Incoming::Closed(close) = talker.hear().await {
+            return assert_eq!(close.code.get(), 1013);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Who is there, as others see it.
+
+mod common;
+
+use common::{Server, Talker};
+use serde_json::{Value, json};
+
+/// Short enough to wait for, long enough to come back within.
+const QUICK: &str = "[times]\npresence_grace_ms = 1500\npresence_window_ms = 50";
+
+async fn who(talker: &mut Talker) -> Vec<String> {
+    let who = talker
+        .ok(json!({"type": "who", "id": "w", "room": "lobby"}))
+        .await;
+    let users = who["users"].as_array().unwrap();
+    assert_eq!(who["count"], users.len());
+    let mut names: Vec<_> = users
+        .iter()
+        .map(|user| user["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn names(users: &Value) -> Vec<&str> {
+    users
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| user["name"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn coming_and_leaving_is_told_to_those_in_the_room() {
+    let server = Server::start_with(QUICK);
+    let mut kang = server.guest_in("lobby", "kang").await;
+    kang.next_where(|message| names_joined(message, "kang"))
+        .await;
+    let shin = server.guest_in("lobby", "shin").await;
+    let joined = kang
+        .next_where(|message| names_joined(message, "shin"))
+        .await;
+    assert_eq!(
+        (&joined["room"], &joined["count"]),
+        (&json!("lobby"), &json!(2))
+    );
+    assert_eq!(who(&mut kang).await, ["kang", "shin"]);
+    shin.0
+        .close(client::Close::new(client::CloseCode::NORMAL, ""))
+        .await
+        .unwrap();
+    let left = kang.next_of("presence").await;
+    assert_eq!(
+        (names(&left["left"]), &left["count"]),
+        (vec!["shin"], &json!(1))
+    );
+    assert_eq!(who(&mut kang).await, ["kang"]);
+}
+
+#[tokio::test]
+async fn several_sessions_are_one_person() {
+    let server = Server::start_with(QUICK);
+    let mut watcher = server.guest_in("lobby", "watcher").await;
+    let mut first = server.connect("/ws/lobby?name=kang").await;
+    let token = first.next().await["token"].as_str().unwrap().to_owned();
+    watcher
+        .next_where(|message| names_joined(message, "kang"))
+        .await;
+    let mut second = server.connect(&format!("/ws/lobby?token={token}")).await;
+    second.next_of("subscribed").await;
+    let who = watcher
+        .ok(json!({"type": "who", "id": 1, "room": "lobby"}))
+        .await;
+    assert_eq!(who["count"], 2);
+    let kang = who["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|user| user["name"] == "kang")
+        .unwrap();
+    assert_eq!(kang["sessions"], 2);
+    first
+        .0
+        .close(client::Close::new(client::CloseCode::NORMAL, ""))
+        .await
+        .unwrap();
+    second
+        .0
+        .close(client::Close::new(client::CloseCode::NORMAL, ""))
+        .await
+        .unwrap();
+    let told = watcher.next_of("presence").await;
+    assert_eq!(
+        (names(&told["joined"]), names(&told["left"])),
+        (vec![], vec!["kang"])
+    );
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_forgiven_within_the_grace_and_told_after_it() {
+    let server = Server::start_with(QUICK);
+    let mut watcher = server.guest_in("lobby", "watcher").await;
+    let mut kang = server.connect("/ws/lobby?name=kang").await;
+    let token = kang.next().await["token"].as_str().unwrap().to_owned();
+    watcher
+        .next_where(|message| names_joined(message, "kang"))
+        .await;
+    drop(kang);
+    let mut kang = server.connect(&format!("/ws/lobby?token={token}")).await;
+    kang.next_of("subscribed").await;
+    let before = std::time::Instant::now();
+    drop(kang);
+    let told = watcher.next_of("presence").await;
+    assert_eq!(
+        names(&told["left"]),
+        ["kang"],
+        "nothing was told of the first break"
+    );
+    assert!(before.elapsed().as_millis() >= 1500);
+}
+
+#[tokio::test]
+async fn presence_over_http_is_the_same() {
+    let server = Server::start();
+    assert_eq!(server.http("GET", "/api/rooms/lobby/presence", "").0, 404);
+    let talker = server.guest_in("lobby", "kang").await;
+    let (status, presence) = server.http("GET", "/api/rooms/lobby/presence", "");
+    assert_eq!((status, &presence["count"]), (200, &json!(1)));
+    assert_eq!(presence["users"][0]["name"], "kang");
+    assert_eq!(presence["users"][0]["sessions"], 1);
+    drop(talker);
+}
+
+fn names_joined(message: &Value, name: &str) -> bool {
+    message["type"] == "presence" && names(&message["joined"]).contains(&name)
+}
