@@ -1,4 +1,5 @@
 //! Who is there, as others see it.
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 mod common;
 
