@@ -1,6 +1,6 @@
 //! The program `madang`: rooms over WebSocket and HTTP, stored in one file.
 //!
-//! [`serve::run`] is the one door: `main` goes through it, and so do the tests. Behind it:
+//! [`serve::Server`] is the one door: opened with a configuration, run until told to stop. Behind it:
 //!
 //! | module | what it does |
 //! |---|---|
@@ -12,6 +12,8 @@
 //! | `reads` | everything that is read from the database |
 //! | `rest` | the same rooms over HTTP, and the register of sessions |
 //! | `page` | the chat page |
+//! | `identity`, `admin` | who asks, and whether it is the admin |
+//! | `yard` | what WebSocket and REST share |
 //! | [`talk`] | `madang chat`, a chat in the terminal |
 //!
 //! A message's way is `chat` → `journal` → (stored) → `live` → every session of the room, and then the

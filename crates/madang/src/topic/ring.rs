@@ -205,3 +205,6 @@ impl Ring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
