@@ -18,7 +18,7 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use websocket::{Close, CloseCode, Event, Frame, Limits};
+use websocket::{Close, CloseCode, Event, Frame, Limits, ProtocolError};
 
 use self::{
     heartbeat::{Beat, Heartbeat},
@@ -56,7 +56,7 @@ pub(crate) struct Connection<E: Endpoint, S> {
 /// | Open | messages | everything | – |
 /// | Closing: our close frame goes first | up to the peer's close | what is left, then no more | the peer closes, or the time is up |
 /// | Answering: the peer's came first | nothing | our answer | it is written, or the time is up |
-/// | Draining: the peer broke the protocol | bytes, unseen | our close frame | the peer hangs up, or the time is up |
+/// | Draining: the peer broke the protocol | bytes, not looked at | our close frame | the peer hangs up, or the time is up |
 /// | Over | nothing | nothing | now |
 #[derive(Debug)]
 enum Phase {
@@ -201,12 +201,7 @@ where
                 (Received::Event(Event::Close(close)), _) => self.receive_close(close),
                 // §1.4: what comes behind our own close frame is of no use any more.
                 (Received::Event(_), _) => {}
-                // §7.1.7: fail the connection.
-                (Received::Violation(error), _) => {
-                    let close = error.close();
-                    self.error = Some(error.into());
-                    self.close(close, Phase::Draining);
-                }
+                (Received::Violation(error), _) => self.fail(error),
                 (Received::End(error), _) => self.break_off(error),
             }
         }
@@ -295,6 +290,20 @@ where
                 clean: true,
                 ..closed
             }),
+            phase => phase,
+        };
+    }
+
+    /// The peer broke the protocol (RFC 6455 §7.1.7): from here on nothing that it sends is understood.
+    fn fail(&mut self, error: ProtocolError) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Open => {
+                let close = error.close();
+                self.error = Some(error.into());
+                return self.close(close, Phase::Draining);
+            }
+            // Our close frame went before; there is nothing left to say.
+            Phase::Closing(closed) => Phase::Draining(closed),
             phase => phase,
         };
     }

@@ -204,6 +204,22 @@ async fn the_servers_close_waits_for_the_answer() {
     );
 }
 
+#[tokio::test]
+async fn a_breach_behind_the_servers_close_ends_the_session_too() {
+    let (harness, diary) = diary();
+    let mut visitor = harness.connect("/yard/lobby").await.unwrap();
+    assert_eq!(visitor.next().await, text("welcome"));
+    visitor.send("close me").await.unwrap();
+    // Unmasked, twice: what cannot be understood must not be read again and again.
+    visitor.send_bytes(b"\x81\x02hi\x81\x02hi").await.unwrap();
+    drop(visitor);
+    diary.ended().await;
+    assert_eq!(
+        diary.lines()[2..],
+        ["close 1012 later by Server clean=false"]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_close_that_is_not_answered_ends_in_time() {
     let (harness, diary) = diary();

@@ -82,7 +82,7 @@ impl Endpoint for Chat {
                 .peer()
                 .map(|peer| peer.ip().to_string())
                 .unwrap_or_default(),
-            user_agent: session.request().header("user-agent").map(str::to_owned),
+            user_agent: session.request().header("user-agent").map(short),
             at: now(),
         };
         if self.yard.journal.write(write).await.is_err() {
@@ -165,6 +165,11 @@ impl Endpoint for Chat {
     fn on_bad_handshake(&self, error: &BadHandshake) -> Refusal {
         handshake::refuse_bad(error)
     }
+}
+
+/// The beginning of a text that a client may make as long as it likes.
+fn short(text: &str) -> String {
+    text.chars().take(256).collect()
 }
 
 /// The session's id, as the rooms know it.
