@@ -1,0 +1,193 @@
+/**
+ * What the tests share: the real server as a process, a browser, and a page as a person
+ * would use it. Nothing here sleeps; every wait is for something to be seen.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const program = process.env.MADANG_BIN ?? path.join(root, 'target/debug/madang');
+const START_WITHIN_MS = 20_000;
+
+/** The program `madang` on a port and a data folder of its own. */
+export class Server {
+  #child;
+  #port = 0;
+
+  static async start() {
+    const server = new Server(await mkdtemp(path.join(tmpdir(), 'madang-browser-')));
+    await server.start();
+    return server;
+  }
+
+  /** @param {string} data */
+  constructor(data) {
+    this.data = data;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.#port}/`;
+  }
+
+  /** The first time on any free port; afterwards on the same one, with the same data. */
+  async start() {
+    const child = spawn(program, ['serve', '--listen', `127.0.0.1:${this.#port}`, '--data', this.data], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1' },
+    });
+    this.#child = child;
+    let errors = '';
+    child.stderr.on('data', (chunk) => {
+      errors = (errors + chunk).slice(-4000);
+    });
+    const lines = createInterface({ input: child.stdout });
+    this.#port = await new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`no address within ${START_WITHIN_MS} ms; stderr: ${errors}`)), START_WITHIN_MS);
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`${program} ended with ${code}; stderr: ${errors}`)));
+      // Read on after the address, so that the pipe never fills up.
+      lines.on('line', (line) => {
+        const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+        if (!port) return;
+        clearTimeout(late);
+        resolve(Number(port));
+      });
+    });
+  }
+
+  /** As a power cut would end it. */
+  async kill() {
+    await this.#end('SIGKILL');
+  }
+
+  /** As an update would end it: it says goodbye to everyone first. */
+  async drain() {
+    await this.#end('SIGTERM');
+  }
+
+  /** Its data is lost while it is down. */
+  async forget() {
+    await rm(this.data, { recursive: true, force: true });
+  }
+
+  async stop() {
+    await this.drain();
+    await this.forget();
+  }
+
+  /** @param {'SIGKILL'|'SIGTERM'} signal */
+  async #end(signal) {
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** One person at one browser. */
+export class Visitor {
+  /** What the page complained of: an exception, or something its security policy forbids. */
+  complaints = [];
+
+  /** @param {import('playwright-core').BrowserContext} context @param {import('playwright-core').Page} page */
+  constructor(context, page) {
+    this.context = context;
+    this.page = page;
+    page.on('pageerror', (error) => this.complaints.push(String(error)));
+    page.on('console', (message) => {
+      if (/Content.Security.Policy/i.test(message.text())) this.complaints.push(message.text());
+    });
+    this.messages = page.locator('#rows > .message');
+    this.texts = page.locator('#rows > .message .text');
+    this.state = page.locator('#state-words');
+    this.box = page.locator('#draft');
+    this.people = page.locator('#people .person-name');
+  }
+
+  /**
+   * @param {import('playwright-core').Browser} browser
+   * @param {string} url
+   * @param {import('playwright-core').BrowserContextOptions} [options]
+   */
+  static async open(browser, url, options = {}) {
+    const context = await browser.newContext({ locale: 'ko-KR', viewport: { width: 1100, height: 760 }, ...options });
+    context.setDefaultTimeout(20_000);
+    const visitor = new Visitor(context, await context.newPage());
+    await visitor.page.goto(url);
+    return visitor;
+  }
+
+  /** @param {string} name @param {string} room */
+  async join(name, room) {
+    await this.page.locator('#name').fill(name);
+    await this.page.locator('#room').fill(room);
+    await this.page.locator('#join-form button').click();
+    await this.isIn();
+    return this;
+  }
+
+  async isIn() {
+    await this.page.locator('#chat[data-state="open"]').waitFor();
+    await this.page.locator('#people .you').waitFor({ state: 'attached' });
+  }
+
+  /** @param {string} text */
+  async say(text) {
+    await this.box.fill(text);
+    await this.box.press('Enter');
+  }
+
+  /** @param {string} text */
+  async sees(text) {
+    await this.texts.filter({ hasText: new RegExp(`^${escaped(text)}$`, 'u') }).first().waitFor();
+  }
+
+  /** The stored messages, once `last` is one of them. @param {string} last */
+  async textsUpTo(last) {
+    await this.page.locator('#rows > .message:not(.pending, .failed) .text', { hasText: last }).first().waitFor();
+    return this.texts.allTextContents();
+  }
+
+  /** @param {string[]} names whoever is listed, in this order */
+  async seesPeople(names) {
+    await this.page.waitForFunction(
+      (expected) => JSON.stringify([...document.querySelectorAll('#people .person-name')].map((one) => one.textContent)) === expected
+        && document.querySelector('#people-count').textContent === String(JSON.parse(expected).length),
+      JSON.stringify(names),
+    );
+  }
+
+  async leave() {
+    await this.context.close();
+  }
+}
+
+let rooms = 0;
+/** A room that no other test uses. */
+export const freshRoom = () => `방-${process.pid}-${(rooms += 1)}`;
+
+/** @param {string} text */
+const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
