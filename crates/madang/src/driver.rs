@@ -221,6 +221,10 @@ where
             // The peer has not answered our close, or not taken it.
             Poll::Ready(Beat::Deadline) => self.over(),
         }
+        if matches!(self.phase, Phase::Open) && self.session.is_closed() {
+            // Behind frames that the peer does not take, a close frame may never be written.
+            self.heartbeat.end_within(self.settings.close_timeout);
+        }
         match (self.poll_write(cx), &self.phase) {
             (Poll::Ready(Ok(())), Phase::Answering(_)) => self.over(),
             // The peer hangs up when it sees that nothing more comes.
@@ -244,9 +248,9 @@ where
                 return Poll::Ready(Ok(()));
             }
             match self.outgoing.gather(&self.session, cx) {
-                Ok(outgoing::Gathered::Nothing) => return Poll::Ready(Ok(())),
-                Ok(outgoing::Gathered::Some) => {}
-                Ok(outgoing::Gathered::Close(close)) => self.close(close, Phase::Closing),
+                Ok((_, Some(close))) => self.close(close, Phase::Closing),
+                Ok((true, None)) => {}
+                Ok((false, None)) => return Poll::Ready(Ok(())),
                 Err(error) => {
                     self.error = Some(error.into());
                     let reason = "the log cannot be read now";
@@ -330,7 +334,18 @@ where
             | Phase::Answering(closed)
             | Phase::Draining(closed)
             | Phase::Over(closed) => Phase::Over(closed),
-            Phase::Open => Phase::Open,
+            // The close frame is still in the outbox.
+            Phase::Open => {
+                let close = self.session.outbox().closing();
+                let Close { code, reason } =
+                    close.unwrap_or_else(|| Close::new(CloseCode::ABNORMAL, ""));
+                Phase::Over(Closed {
+                    code,
+                    reason,
+                    by: Side::Server,
+                    clean: false,
+                })
+            }
         };
     }
 }

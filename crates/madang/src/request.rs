@@ -76,7 +76,7 @@ impl Request {
             .find_map(|(key, value)| (**key == *name).then_some(&**value))
     }
 
-    /// The first header `name` (any case), if its value is text. Those of the handshake itself
+    /// The first header `name` (any case). Those of the handshake itself
     /// (`Connection`, `Upgrade`, `Sec-WebSocket-*`) are not kept.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -94,12 +94,11 @@ impl Request {
 fn pack(headers: &HeaderMap) -> Box<str> {
     let mut packed = String::new();
     for (name, value) in headers {
-        // RFC 9110 §5.5: a value holds no line breaks; one in another charset than UTF-8 is left out.
-        if let (false, Ok(value)) = (
-            HANDSHAKE_HEADERS.contains(name),
-            std::str::from_utf8(value.as_bytes()),
-        ) {
-            packed.extend([name.as_str(), ": ", value, "\n"]);
+        // RFC 9110 §5.5: a value holds no line breaks. One in another charset than UTF-8 is kept as
+        // well as it can be, so that it is not taken for absent.
+        if !HANDSHAKE_HEADERS.contains(name) {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            packed.extend([name.as_str(), ": ", &value, "\n"]);
         }
     }
     packed.into()

@@ -82,16 +82,42 @@ impl<D: Send + Sync + 'static> Session<D> {
 
     /// Subscribes the session to a topic, or moves the place of its subscription.
     ///
-    /// What was sent before this call reaches the peer before the topic's first frame. The place is
+    /// What was sent before this call reaches the peer before the topic's first frame, unless the
+    /// subscription moves: then see [`send_and_subscribe`](Self::send_and_subscribe). The place is
     /// fixed now: nothing appended from here on is missed.
     pub fn subscribe(&self, topic: &Topic, start: Start) -> Result<(), SendError> {
-        let cursor = topic.enter(self.any(), start);
-        let result = self.0.outbox.push(Item::Subscribe(topic.clone(), cursor));
-        match result {
+        self.push_subscription(topic, start, |subscribe| [subscribe])
+    }
+
+    /// Sends a message and subscribes behind it, with nothing of the topic's between: also when
+    /// the subscription moves, the next of its frames is that of the new place.
+    pub fn send_and_subscribe(
+        &self,
+        message: impl Into<Frame>,
+        topic: &Topic,
+        start: Start,
+    ) -> Result<(), SendError> {
+        let message = Item::Frame(message.into());
+        self.push_subscription(topic, start, |subscribe| [message, subscribe])
+    }
+
+    fn push_subscription<const N: usize>(
+        &self,
+        topic: &Topic,
+        start: Start,
+        items: impl FnOnce(Item) -> [Item; N],
+    ) -> Result<(), SendError> {
+        let (cursor, new) = topic.enter(self.any(), start);
+        let pushed = self
+            .0
+            .outbox
+            .push(items(Item::Subscribe(topic.clone(), cursor)));
+        match pushed {
             Ok(()) => self.wake(),
-            Err(_) => topic.leave(self.id()),
+            Err(_) if new => topic.leave(self.id()),
+            Err(_) => {}
         }
-        result
+        pushed
     }
 }
 
@@ -153,7 +179,8 @@ impl<D: ?Sized> Session<D> {
     /// [`Settings::close_timeout`](crate::Settings::close_timeout). A reason of more than 123 bytes is cut.
     pub fn close(&self, code: CloseCode, reason: impl Into<String>) {
         // A session that is closing already keeps its first reason.
-        let _ = self.push(Item::Close(Close::new(code, reason)));
+        self.0.outbox.close(Close::new(code, reason));
+        self.wake();
     }
 
     /// Whether sending has ended: closed by either side, or broken.
@@ -162,7 +189,7 @@ impl<D: ?Sized> Session<D> {
     }
 
     fn push(&self, item: Item) -> Result<(), SendError> {
-        self.0.outbox.push(item)?;
+        self.0.outbox.push([item])?;
         self.wake();
         Ok(())
     }

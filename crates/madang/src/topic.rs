@@ -43,6 +43,14 @@ pub trait Log: Send + Sync + 'static {
     /// `after`. Events that are kept nowhere any more are told in the page's own frames: the reader
     /// gets a notice, never a silent hole. An error closes the reader's session with 1013.
     fn page(&self, after: u64, until: u64) -> PageFuture;
+
+    /// What a session is sent that was behind and now is not: something in place of the
+    /// [passing frames](Topic::pass) that it missed. Nothing, by default.
+    ///
+    /// It comes right behind the last page. Frames that pass from then on reach the session.
+    fn caught_up(&self) -> Option<Frame> {
+        None
+    }
 }
 
 /// What [`Log::page`] answers with.
@@ -166,14 +174,15 @@ impl Topic {
         }
     }
 
-    /// Adds a session and gives it its cursor.
-    pub(crate) fn enter(&self, session: AnySession, start: Start) -> Cursor {
+    /// Adds a session, and tells its cursor and whether it was not there before.
+    pub(crate) fn enter(&self, session: AnySession, start: Start) -> (Cursor, bool) {
         let mut state = self.state();
-        state.subscribers.insert(session.id(), session);
-        match start {
-            Start::Now => state.ring.now(),
-            Start::After(seq) => state.ring.after(seq),
-        }
+        let before = state.subscribers.insert(session.id(), session);
+        let seq = match start {
+            Start::Now => state.ring.head(),
+            Start::After(seq) => seq,
+        };
+        (state.ring.after(seq), before.is_none())
     }
 
     /// Takes a session out.
@@ -201,17 +210,28 @@ impl Topic {
                 }
                 Next::Skip => {}
                 Next::UpToDate => return Reading::UpToDate,
-                Next::Behind { after, until } => {
-                    return Reading::Behind(self.0.log.page(after, until));
-                }
+                Next::Behind { after, until } => return Reading::Behind { after, until },
             }
         }
         Reading::More
     }
 
-    /// The cursor of a reader that has had everything up to `seq`, from the log.
-    pub(crate) fn resume(&self, seq: u64) -> Cursor {
-        self.state().ring.after(seq)
+    /// Begins to read a page of the log.
+    pub(crate) fn page(&self, after: u64, until: u64) -> PageFuture {
+        self.0.log.page(after, until)
+    }
+
+    /// The cursor of a reader that has had everything up to `seq`, from the log; and what it is
+    /// sent when that brings it back into the ring.
+    pub(crate) fn resume(&self, seq: u64, reader: SessionId) -> (Cursor, Option<Frame>) {
+        let mut probe = self.state().ring.after(seq);
+        let cursor = probe;
+        let behind = matches!(
+            self.state().ring.next(&mut probe, reader),
+            Next::Behind { .. }
+        );
+        let caught_up = if behind { None } else { self.0.log.caught_up() };
+        (cursor, caught_up)
     }
 
     pub(crate) fn is(&self, other: &Topic) -> bool {
@@ -239,6 +259,11 @@ pub(crate) enum Reading {
     UpToDate,
     /// The budget was used up first.
     More,
-    /// The place is not in the ring; this page comes first.
-    Behind(PageFuture),
+    /// The place is not in the ring; these events come first.
+    Behind {
+        /// The last event that the reader has had.
+        after: u64,
+        /// The last one that the ring does not hold.
+        until: u64,
+    },
 }

@@ -235,6 +235,40 @@ async fn a_close_that_is_not_answered_ends_in_time() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_close_behind_frames_that_the_peer_does_not_take_ends_in_time() {
+    let (harness, diary) = diary();
+    let mut visitor = harness.connect("/yard/lobby").await.unwrap();
+    visitor.send("flood and close me").await.unwrap();
+    // The visitor reads nothing, but lives.
+    let ended = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            visitor.send_frame(Opcode::Ping, b"").await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = ended => {}
+        () = diary.ended() => {}
+    }
+    assert_eq!(
+        diary.lines()[2..],
+        ["close 1012 later by Server clean=false"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_fell_silent_after_speaking_is_gone_two_heartbeats_later() {
+    let (harness, diary) = diary();
+    let mut visitor = harness.connect("/yard/lobby").await.unwrap();
+    visitor.play_dead();
+    tokio::time::sleep(common::HEARTBEAT / 4).await;
+    visitor.send("last words").await.unwrap();
+    let begin = tokio::time::Instant::now();
+    diary.ended().await;
+    assert_eq!(begin.elapsed().as_secs(), 2 * common::HEARTBEAT.as_secs());
+}
+
 #[tokio::test]
 async fn a_session_knows_its_request() {
     let (harness, _) = diary();

@@ -97,7 +97,7 @@ async fn a_slow_reader_gets_from_the_log_what_has_left_the_ring() {
         yard.publish(&format!("{number} {long}"));
     }
     let numbers: Vec<String> = visitor
-        .texts(1000)
+        .events(1000)
         .await
         .iter()
         .map(|text| text.replace(&*long, ""))
@@ -121,7 +121,7 @@ async fn a_hole_in_the_topic_is_filled_from_the_log() {
         !yard.topic.append(3, "3"),
         "an event that was filled is a duplicate"
     );
-    assert_eq!(visitor.texts(4).await, ["1", "2", "3", "4"]);
+    assert_eq!(visitor.events(4).await, ["1", "2", "3", "4"]);
 }
 
 #[tokio::test]
@@ -142,20 +142,53 @@ async fn without_a_log_the_gap_is_told_before_the_next_event() {
 }
 
 #[tokio::test]
-async fn a_passing_frame_reaches_everyone_but_one_and_no_one_who_is_behind() {
-    let yard = Yard::with_log(RingLimits {
-        frames: 4,
-        bytes: 1 << 20,
-    });
+async fn a_passing_frame_reaches_everyone_but_one() {
+    let yard = Yard::with_log(RingLimits::default());
     let mut visitors = yard.visitors(2).await;
     visitors[0].send("pass psst").await.unwrap();
     visitors[0].send("publish 1").await.unwrap();
     assert_eq!(visitors[0].texts(1).await, ["1"]);
     assert_eq!(visitors[1].texts(2).await, ["psst", "1"]);
 
+    // Who comes later gets the event and not what passed before.
     let mut late = yard.harness.connect("/yard").await.unwrap();
     late.send("since 0").await.unwrap();
-    assert_eq!(late.texts(2).await, ["since 0", "1"]);
+    late.send("publish 2").await.unwrap();
+    assert_eq!(late.texts(3).await, ["since 0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn who_was_behind_is_told_what_stands_for_the_passing_frames_it_missed() {
+    let yard = Yard::with_log(RingLimits {
+        frames: 4,
+        bytes: 1 << 20,
+    });
+    for number in 1..=9 {
+        yard.publish(&number.to_string());
+        yard.topic.pass("missed", None);
+    }
+    let mut visitor = yard.harness.connect("/yard").await.unwrap();
+    visitor.send("since 0").await.unwrap();
+    let mut texts = visitor.texts(11).await;
+    let caught_up = texts.iter().position(|text| text == "caught up").unwrap();
+    texts.remove(caught_up);
+    let expected: Vec<_> = (1..=9).map(|number| number.to_string()).collect();
+    assert_eq!(texts[1..], expected);
+    yard.topic.pass("heard", None);
+    assert_eq!(visitor.texts(1).await, ["heard"]);
+}
+
+#[tokio::test]
+async fn moving_a_subscription_lets_nothing_of_the_old_place_follow_the_reply() {
+    let yard = Yard::with_log(RingLimits::default());
+    let mut visitor = yard.visitors(1).await.remove(0);
+    for round in 1..=200 {
+        yard.publish(&round.to_string());
+        visitor.send(&format!("publish {round} too")).await.unwrap();
+        visitor.send("move 0").await.unwrap();
+        while visitor.texts(1).await != ["moved"] {}
+        assert_eq!(visitor.texts(1).await, ["1"]);
+    }
 }
 
 #[tokio::test]
@@ -246,6 +279,10 @@ impl Log for Memory {
             })
         })
     }
+
+    fn caught_up(&self) -> Option<Frame> {
+        Some(Frame::text("caught up"))
+    }
 }
 
 struct Obedient {
@@ -274,6 +311,12 @@ impl Endpoint for Obedient {
                     .subscribe(&self.topic, Start::After(words.parse().unwrap()))
                     .unwrap();
             }
+            "move" => {
+                let start = Start::After(words.parse().unwrap());
+                session
+                    .send_and_subscribe("moved", &self.topic, start)
+                    .unwrap();
+            }
             "unsubscribe" => {
                 session.unsubscribe(&self.topic);
                 session.send("unsubscribed").unwrap();
@@ -290,10 +333,22 @@ impl Endpoint for Obedient {
 }
 
 trait Texts {
+    /// The next messages but those that stand for missed passing frames.
+    async fn events(&mut self, count: usize) -> Vec<String>;
+
     async fn texts(&mut self, count: usize) -> Vec<String>;
 }
 
 impl Texts for Visitor {
+    async fn events(&mut self, count: usize) -> Vec<String> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            events.extend(self.texts(1).await);
+            events.retain(|text| text != "caught up");
+        }
+        events
+    }
+
     async fn texts(&mut self, count: usize) -> Vec<String> {
         let mut texts = Vec::new();
         while texts.len() < count {

@@ -39,6 +39,10 @@ pub enum ServerMessage {
         /// What changed.
         #[serde(flatten)]
         change: Change,
+        /// Whether what the session knew before is void: those in `joined` are all who are
+        /// present. For a session that was behind and missed changes.
+        #[serde(skip_serializing_if = "is_false")]
+        reset: bool,
     },
     /// Events of a room that cannot be had any more.
     Gap {

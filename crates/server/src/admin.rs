@@ -25,7 +25,7 @@ impl AdminToken {
         };
         let token =
             read.with_context(|| format!("cannot use the admin token {}", path.display()))?;
-        let token = token.trim();
+        let token = token.lines().next().unwrap_or_default().trim();
         anyhow::ensure!(
             token.len() >= 16,
             "the admin token in {} is too short to be safe; delete the file to have a new one made",
@@ -45,15 +45,18 @@ impl AdminToken {
     }
 }
 
+/// Makes the token beside its place and moves it there, so that the file is never there by half.
 fn create(path: &Path) -> io::Result<String> {
     let token = new_token()?;
+    let new = path.with_extension("new");
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = options.open(&new)?;
     file.write_all(format!("{token}\n").as_bytes())?;
     file.sync_all()?;
+    fs::rename(&new, path)?;
     Ok(token)
 }
 

@@ -132,7 +132,7 @@ impl Default for Limits {
             message_bytes: 64 * 1024,
             rooms_per_session: 256,
             commands_in_flight: 32,
-            outgoing_bytes: 4 * 1024 * 1024,
+            outgoing_bytes: 16 * 1024 * 1024,
             sessions: 100_000,
             sessions_per_address: 0,
             ring_events: 256,
@@ -183,25 +183,72 @@ impl Config {
 
     /// Refuses values that no server could run with.
     fn check(&self) -> anyhow::Result<()> {
-        let Limits {
-            message_bytes,
-            rooms_per_session,
-            commands_in_flight,
-            ..
-        } = self.limits;
-        let at_least_one = [
-            ("limits.message_bytes", message_bytes as u64),
-            ("limits.rooms_per_session", rooms_per_session as u64),
-            ("limits.commands_in_flight", commands_in_flight as u64),
-            ("limits.outgoing_bytes", self.limits.outgoing_bytes as u64),
-            ("limits.sessions", self.limits.sessions as u64),
-            ("limits.ring_events", self.limits.ring_events as u64),
-            ("limits.journal_queue", self.limits.journal_queue as u64),
-            ("times.heartbeat_ms", self.times.heartbeat_ms),
-            ("times.request_head_ms", self.times.request_head_ms),
+        const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+        const MANY: u64 = 1 << 30;
+        let Self { limits, times, .. } = self;
+        let ranges = [
+            ("limits.message_bytes", limits.message_bytes as u64, 1, MANY),
+            (
+                "limits.rooms_per_session",
+                limits.rooms_per_session as u64,
+                1,
+                MANY,
+            ),
+            (
+                "limits.commands_in_flight",
+                limits.commands_in_flight as u64,
+                1,
+                MANY,
+            ),
+            // A reply to a message may be as long as the message, and some more.
+            (
+                "limits.outgoing_bytes",
+                limits.outgoing_bytes as u64,
+                2 * limits.message_bytes as u64 + 16 * 1024,
+                4 * MANY,
+            ),
+            ("limits.sessions", limits.sessions as u64, 1, MANY),
+            (
+                "limits.sessions_per_address",
+                limits.sessions_per_address as u64,
+                0,
+                MANY,
+            ),
+            ("limits.ring_events", limits.ring_events as u64, 1, MANY),
+            ("limits.ring_bytes", limits.ring_bytes as u64, 0, MANY),
+            (
+                "limits.journal_queue",
+                limits.journal_queue as u64,
+                1,
+                1 << 20,
+            ),
+            ("times.heartbeat_ms", times.heartbeat_ms, 10, DAY_MS),
+            (
+                "times.presence_grace_ms",
+                times.presence_grace_ms,
+                0,
+                DAY_MS,
+            ),
+            (
+                "times.presence_window_ms",
+                times.presence_window_ms,
+                0,
+                DAY_MS,
+            ),
+            ("times.request_head_ms", times.request_head_ms, 10, DAY_MS),
+            ("times.close_ms", times.close_ms, 0, DAY_MS),
+            (
+                "times.restart_spread_ms",
+                times.restart_spread_ms,
+                0,
+                DAY_MS,
+            ),
         ];
-        for (name, value) in at_least_one {
-            anyhow::ensure!(value > 0, "{name} must be at least 1");
+        for (name, value, least, most) in ranges {
+            anyhow::ensure!(
+                (least..=most).contains(&value),
+                "{name} is {value} and must be from {least} to {most}"
+            );
         }
         Ok(())
     }
@@ -264,8 +311,13 @@ mod tests {
             ("[times]\nheartbeat_ms = -1\n", "heartbeat_ms"),
             (
                 "[limits]\nsessions = 0\n",
-                "limits.sessions must be at least 1",
+                "limits.sessions is 0 and must be from 1",
             ),
+            (
+                "[limits]\njournal_queue = 9000000000\n",
+                "limits.journal_queue",
+            ),
+            ("[limits]\noutgoing_bytes = 100\n", "limits.outgoing_bytes"),
             ("[limits\n", "line 1"),
         ] {
             std::fs::write(&path, text).unwrap();

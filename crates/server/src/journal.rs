@@ -33,14 +33,15 @@ enum Entry {
 
 /// Tells when the journal has ended by a fault. After a failed fsync nobody knows what is on disk:
 /// the server must stop, and the next start finds out.
-pub(crate) struct Failure(oneshot::Receiver<CommitError>);
+pub(crate) struct Failure(oneshot::Receiver<Result<(), CommitError>>);
 
 impl Failure {
     /// Waits for the fault; for ever, where the journal ends well.
-    pub(crate) async fn wait(self) -> CommitError {
+    pub(crate) async fn wait(self) -> anyhow::Error {
         match self.0.await {
-            Ok(error) => error,
-            Err(_) => std::future::pending().await,
+            Ok(Ok(())) => std::future::pending().await,
+            Ok(Err(error)) => error.into(),
+            Err(_) => anyhow::anyhow!("the journal's thread panicked"),
         }
     }
 }
@@ -55,13 +56,11 @@ impl Journal {
     /// Starts the thread, which owns the database from now on. `queue` bounds the writes that wait.
     pub(crate) fn start(store: Store, queue: usize) -> std::io::Result<(Self, Failure)> {
         let (sender, receiver) = mpsc::channel(queue);
-        let (failed, failure) = oneshot::channel();
+        let (ended, failure) = oneshot::channel();
         let thread = thread::Builder::new().name("journal".into());
         thread.spawn(move || {
-            if let Err(error) = run(store, receiver) {
-                // A server that has stopped already needs not hear it.
-                let _ = failed.send(error);
-            }
+            // A server that has stopped already needs not hear it.
+            let _ = ended.send(run(store, receiver));
         })?;
         Ok((Self { queue: sender }, Failure(failure)))
     }

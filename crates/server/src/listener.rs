@@ -9,14 +9,14 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 use tower::ServiceExt;
 
 /// Connections that may wait to be accepted. With tokio's own 128, a storm of clients loses
 /// connection requests, each of which costs its client a second.
 const BACKLOG: i32 = 4096;
 /// Bytes of a request's head at most.
-const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 16 * 1024;
 
 /// Listens on `address`.
 ///
@@ -71,10 +71,14 @@ pub(crate) async fn serve(
             request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().oneshot(request)
         });
-        let connection = http.serve_connection_with_upgrades(TokioIo::new(socket), service);
-        let connection = requests.watch(connection.into_owned());
+        let (http, requests) = (http.clone(), requests.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            // hyper's own timer begins with the first byte.
+            if !matches!(timeout(head_timeout, socket.readable()).await, Ok(Ok(()))) {
+                return;
+            }
+            let connection = http.serve_connection_with_upgrades(TokioIo::new(socket), service);
+            if let Err(error) = requests.watch(connection.into_owned()).await {
                 tracing::debug!(%error, "a connection ended badly");
             }
         });

@@ -6,13 +6,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use madang::{Frame, Log, LogError, Page, PageFuture, RingLimits, Topic};
 use rooms::{
-    Event, Leave, Presence, PresenceSettings, Range, RoomName, ServerMessage, SessionId, Snapshot,
-    Timestamp, User, Who,
+    Change, Event, Leave, Presence, PresenceSettings, Range, RoomName, ServerMessage, SessionId,
+    Snapshot, Timestamp, User, Who,
 };
 use store::RoomHead;
 use tokio::{runtime::Handle, time::sleep};
@@ -59,24 +59,30 @@ impl LiveRooms {
         })
     }
 
-    /// A session comes into a room whose log reaches as far as `head` tells.
+    /// A session comes into a room whose log reaches as far as `head` tells. `subscribe` is done
+    /// with the room's presence at rest: what its snapshot lacks passes by after it.
     pub(crate) fn enter(
         self: &Arc<Self>,
         name: &RoomName,
         head: &RoomHead,
         session: SessionId,
         user: &User,
-    ) -> (Arc<LiveRoom>, Snapshot) {
+        subscribe: impl FnOnce(&Topic, Snapshot),
+    ) {
         // Held until the session is in: a room without anyone in it may be dropped at any time.
         let mut rooms = self.rooms();
         let room = rooms.entry(name.clone()).or_insert_with(|| {
-            let log = StoredLog {
-                reads: self.reads.clone(),
-                room: name.clone(),
-            };
-            Arc::new(LiveRoom {
+            Arc::new_cyclic(|room| LiveRoom {
                 name: name.clone(),
-                topic: Topic::new(head.head, self.ring, log),
+                topic: Topic::new(
+                    head.head,
+                    self.ring,
+                    StoredLog {
+                        reads: self.reads.clone(),
+                        name: name.clone(),
+                        room: room.clone(),
+                    },
+                ),
                 present: Mutex::new(Present {
                     presence: Presence::new(self.presence),
                     telling: false,
@@ -85,10 +91,8 @@ impl LiveRooms {
         });
         let mut present = room.present();
         present.presence.enter(session, user, now());
-        let snapshot = present.presence.snapshot();
+        subscribe(&room.topic, present.presence.snapshot());
         self.tell_changes(room, &mut present);
-        drop(present);
-        (room.clone(), snapshot)
     }
 
     /// A session leaves a room.
@@ -153,11 +157,12 @@ impl LiveRoom {
 async fn tell(rooms: Arc<LiveRooms>, room: Arc<LiveRoom>) {
     while let Some(due) = next_due(&room) {
         sleep(due.since(now())).await;
-        let change = room.present().presence.tick(now());
-        if let Some(change) = change {
+        let mut present = room.present();
+        if let Some(change) = present.presence.tick(now()) {
             let message = ServerMessage::Presence {
                 room: room.name.clone(),
                 change,
+                reset: false,
             };
             room.topic.pass(frame(&message), None);
         }
@@ -181,12 +186,13 @@ pub(crate) fn frame(message: &ServerMessage) -> Frame {
 /// A room's log in the database, for sessions that are behind the topic's ring.
 struct StoredLog {
     reads: Reads,
-    room: RoomName,
+    name: RoomName,
+    room: Weak<LiveRoom>,
 }
 
 impl Log for StoredLog {
     fn page(&self, after: u64, until: u64) -> PageFuture {
-        let (reads, room) = (self.reads.clone(), self.room.clone());
+        let (reads, room) = (self.reads.clone(), self.name.clone());
         Box::pin(async move {
             let name = room.clone();
             let read = reads.read(move |readers| {
@@ -212,5 +218,20 @@ impl Log for StoredLog {
                 last,
             })
         })
+    }
+
+    /// Who is present, for a session that missed how it came to be so.
+    fn caught_up(&self) -> Option<Frame> {
+        let room = self.room.upgrade()?;
+        let Snapshot { count, users } = room.present().presence.snapshot();
+        Some(frame(&ServerMessage::Presence {
+            room: self.name.clone(),
+            change: Change {
+                joined: users,
+                left: Vec::new(),
+                count,
+            },
+            reset: true,
+        }))
     }
 }

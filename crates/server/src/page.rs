@@ -49,9 +49,16 @@ fn serve(name: &str, request: &HeaderMap) -> Response {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let tag = format!("\"{tag}\"");
+    // RFC 9110 §13.1.2: a list, compared weakly, for proxies that compress make a tag weak.
     let known = request
         .get(header::IF_NONE_MATCH)
-        .is_some_and(|known| known == &*tag);
+        .and_then(|known| known.to_str().ok());
+    let known = known.is_some_and(|known| {
+        let mut tags = known
+            .split(',')
+            .map(|known| known.trim().trim_start_matches("W/"));
+        tags.any(|known| known == tag || known == "*")
+    });
     let tag = [(header::ETAG, tag)];
     if known {
         return (StatusCode::NOT_MODIFIED, SECURITY, tag).into_response();

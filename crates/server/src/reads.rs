@@ -27,16 +27,23 @@ impl Reads {
     }
 
     /// Runs `read` on a thread that may block.
+    ///
+    /// The wait for a turn is a task of its own: a turn that is given to someone who is not asking
+    /// for it just now, such as a session whose socket is full, would be lost to all others.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Readers) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = self.permits.clone().acquire_owned().await;
-        let readers = self.readers.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            read(&readers)
+        let Self { readers, permits } = self.clone();
+        let task = tokio::spawn(async move {
+            let permit = permits.acquire_owned().await;
+            let read = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                read(&readers)
+            });
+            read.await
         });
+        let task = async { task.await.and_then(|read| read) };
         match task.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {

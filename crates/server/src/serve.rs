@@ -135,7 +135,7 @@ impl Server {
         yard.journal.close().await;
         tracing::info!("closed");
         match failed {
-            Some(error) => Err(error).context("the server had to stop"),
+            Some(error) => Err(error.context("the server had to stop")),
             None => Ok(()),
         }
     }

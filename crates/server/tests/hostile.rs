@@ -2,10 +2,14 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use client::Incoming;
-use common::{Server, Talker};
+use common::{PATIENCE, Server, Talker, frame};
 use serde_json::json;
 
 const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -41,8 +45,7 @@ async fn malformed_http_is_answered_or_hung_up_on() {
         let mut socket = server.socket();
         socket.write_all(bytes).unwrap();
         socket.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        let _ = socket.read_to_string(&mut answer);
+        let answer = hangs_up(&mut socket);
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
             "{bytes:?}: {answer}"
@@ -61,13 +64,28 @@ async fn a_request_head_that_never_ends_is_given_up() {
     let server = Server::start_with("[times]\nrequest_head_ms = 300");
     let mut socket = server.socket();
     socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").unwrap();
-    let mut answer = String::new();
-    // Ends by the server's doing, well before the test's own patience.
-    let _ = socket.read_to_string(&mut answer);
+    hangs_up(&mut socket);
+
+    // So is a connection on which nothing is said at all, and a body that never comes.
+    hangs_up(&mut server.socket());
+    let mut socket = server.socket();
+    let head = "POST /api/rooms/lobby/messages?name=A HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n";
+    socket
+        .write_all(format!("{head}Connection: close\r\n\r\nhalf").as_bytes())
+        .unwrap();
+    assert!(hangs_up(&mut socket).starts_with("HTTP/1.1 408"));
+}
+
+/// Reads until the server hangs up, which it must do before the test loses its patience.
+fn hangs_up(socket: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let end = socket.read_to_end(&mut answer);
     assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
-        "{answer}"
+        end.as_ref()
+            .map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |_| true),
+        "{end:?}"
     );
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]
@@ -172,10 +190,14 @@ async fn one_session_too_many_is_refused_with_503_and_told_when_to_come_back() {
         .await
         .unwrap();
     // The place is free when the first session's end is stored.
-    while server.http_as_admin("GET", "/api/sessions?state=open").1["sessions"]
-        .as_array()
-        .is_none_or(|open| open.len() > 1)
-    {}
+    let open = || {
+        let (_, open) = server.http_as_admin("GET", "/api/sessions?state=open");
+        open["sessions"].as_array().map_or(0, Vec::len)
+    };
+    let begin = Instant::now();
+    while open() > 1 {
+        assert!(begin.elapsed() < PATIENCE);
+    }
     server.guest("C").await;
 }
 
@@ -312,7 +334,7 @@ async fn rest_says_what_is_wrong_by_name() {
 
 #[tokio::test]
 async fn a_session_that_never_reads_its_replies_is_closed_and_costs_a_bounded_amount() {
-    let server = Server::start_with("[limits]\noutgoing_bytes = 100000");
+    let server = Server::start_with("[limits]\noutgoing_bytes = 200000");
     let mut talker = server.guest_in("lobby", "A").await;
     let long = "x".repeat(60_000);
     for number in 0..10 {
@@ -330,4 +352,61 @@ async fn a_session_that_never_reads_its_replies_is_closed_and_costs_a_bounded_am
             return assert_eq!(close.code.get(), 1013);
         }
     }
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_behind_a_close_is_not_read_for_ever() {
+    let server = Server::start();
+    let mut bystander = bystander(&server).await;
+    for _ in 0..4 {
+        let mut socket = server.socket();
+        let request = format!("GET /ws?name=A HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        // Binary, which the server closes on; and behind it, in the same packet, no WebSocket at all.
+        socket
+            .write_all(b"\x82\x80\0\0\0\0\x82\0\x82\0what?")
+            .unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        hangs_up(&mut socket);
+    }
+    undisturbed(&mut bystander).await;
+}
+
+#[tokio::test]
+async fn readers_who_do_not_read_keep_nobody_from_the_database() {
+    let server = Server::start_with("[limits]\nring_events = 1");
+    let mut writer = server.guest("writer").await;
+    let long = "x".repeat(60_000);
+    for room in 0..6 {
+        let room = format!("room{room}");
+        writer
+            .ok(json!({"type": "subscribe", "id": 1, "room": room}))
+            .await;
+        for number in 0..40 {
+            let send = json!({"type": "send", "id": number, "room": room, "text": long});
+            writer.ok(send).await;
+        }
+    }
+    let mut sleepers = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let mut socket = server.socket();
+        let request = format!("GET /ws?name={name} HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        for room in 0..6 {
+            let room = format!("room{room}");
+            let subscribe = json!({"type": "subscribe", "room": room, "since": 0});
+            socket.write_all(&frame(&subscribe.to_string())).unwrap();
+        }
+        sleepers.push(socket);
+    }
+    for _ in 0..20 {
+        // They live, they just do not read.
+        for socket in &mut sleepers {
+            socket.write_all(b"\x89\x80\0\0\0\0").unwrap();
+        }
+        assert_eq!(server.http("GET", "/api/rooms/room0/messages", "").0, 200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let history = json!({"type": "history", "id": "h", "room": "room1", "limit": 1});
+    writer.ok(history).await;
 }

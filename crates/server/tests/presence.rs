@@ -26,8 +26,8 @@ async fn who(talker: &mut Talker) -> Vec<String> {
 fn names(users: &Value) -> Vec<&str> {
     users
         .as_array()
-        .unwrap()
-        .iter()
+        .into_iter()
+        .flatten()
         .map(|user| user["name"].as_str().unwrap())
         .collect()
 }
@@ -119,6 +119,68 @@ async fn a_broken_connection_is_forgiven_within_the_grace_and_told_after_it() {
         "nothing was told of the first break"
     );
     assert!(before.elapsed().as_millis() >= 1500);
+}
+
+#[tokio::test]
+async fn who_was_behind_learns_who_is_there_now() {
+    let server = Server::start_with("[times]\npresence_window_ms = 50\n[limits]\nring_events = 2");
+    let mut writer = server.guest_in("lobby", "writer").await;
+    let long = "x".repeat(60_000);
+    for number in 0..200 {
+        let send = json!({"type": "send", "id": number, "room": "lobby", "text": long});
+        writer.ok(send).await;
+    }
+    // Far behind, and reading nothing yet.
+    let mut late = server.connect("/ws/lobby?name=late&since=0").await;
+    let early = server.guest_in("lobby", "early").await;
+    writer
+        .next_where(|message| names_joined(message, "early"))
+        .await;
+    drop(early);
+    let _another = server.guest_in("lobby", "another").await;
+    writer
+        .next_where(|message| names_joined(message, "another"))
+        .await;
+    let now = late
+        .next_where(|message| message["type"] == "presence" && message["reset"] == true)
+        .await;
+    assert!(
+        names_joined(&now, "another") && names_joined(&now, "late"),
+        "{now}"
+    );
+    assert_eq!(now["count"], names(&now["joined"]).len());
+}
+
+#[tokio::test]
+async fn who_comes_later_is_not_told_of_those_who_came_and_went_before() {
+    let server = Server::start_with(QUICK);
+    let mut writer = server.guest_in("lobby", "writer").await;
+    writer
+        .ok(json!({"type": "send", "id": 1, "room": "lobby", "text": "1"}))
+        .await;
+    let gone = server.guest_in("lobby", "gone").await;
+    writer
+        .next_where(|message| names_joined(message, "gone"))
+        .await;
+    gone.0
+        .close(client::Close::new(client::CloseCode::NORMAL, ""))
+        .await
+        .unwrap();
+    writer
+        .next_where(|message| names(&message["left"]) == ["gone"])
+        .await;
+    writer
+        .ok(json!({"type": "send", "id": 2, "room": "lobby", "text": "2"}))
+        .await;
+    let mut late = server.connect("/ws/lobby?name=late&since=0").await;
+    late.next_of("subscribed").await;
+    loop {
+        let message = late.next().await;
+        assert!(!message.to_string().contains("gone"), "{message}");
+        if names_joined(&message, "late") {
+            break;
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::Server;
+use std::io::{Read, Write};
+
+use common::{Server, frame};
 use serde_json::{Value, json};
 
 fn subscribe(room: &str) -> Value {
@@ -313,38 +315,122 @@ async fn broken_commands_get_an_error_and_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn no_more_commands_run_than_may_be_in_flight() {
+async fn no_more_commands_run_than_may_be_in_flight_and_the_rest_is_busy_at_once() {
     let server = Server::start_with("[limits]\ncommands_in_flight = 4");
-    let mut talker = server.guest_in("lobby", "A").await;
+    server.guest_in("lobby", "A").await;
+    // All in one packet, behind the handshake: they come faster than any disk can store them.
+    let mut packet = String::from(
+        "GET /ws/lobby?name=B HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    )
+    .into_bytes();
     for number in 0..200 {
-        talker
-            .say(json!({"type": "send", "id": number, "room": "lobby", "text": "x"}))
-            .await;
+        packet.extend(frame(
+            &json!({"type": "send", "id": number, "text": "x"}).to_string(),
+        ));
     }
-    let mut stored = 0;
-    let mut busy = 0;
+    let mut socket = server.socket();
+    socket.write_all(&packet).unwrap();
+    let mut answers = String::new();
+    let (mut stored, mut busy) = (0, 0);
     while stored + busy < 200 {
-        let reply = talker
-            .next_where(|message| message.get("id").is_some())
+        let mut bytes = [0; 4096];
+        let count = socket.read(&mut bytes).unwrap();
+        assert_ne!(count, 0, "{answers}");
+        answers.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        stored = answers.matches(r#"{"type":"ok""#).count();
+        busy = answers.matches(r#""code":"busy""#).count();
+    }
+    // The first four are taken, and the opening is none of them; some of the rest must wait in vain.
+    assert!(stored >= 4 && busy > 0, "{stored} stored, {busy} busy");
+    for number in 0..4 {
+        assert!(
+            answers.contains(&format!(r#"{{"type":"ok","id":{number},"#)),
+            "{number}"
+        );
+    }
+    let (_, page) = server.http("GET", "/api/rooms/lobby/messages?limit=1", "");
+    assert_eq!(page["head"], stored, "what was busy was not stored");
+    // `hello`, and right behind it `subscribed`.
+    let hello = answers.find(r#"{"type":"hello""#).unwrap();
+    let subscribed = answers.find(r#"{"type":"subscribed""#).unwrap();
+    let first_reply = answers.find(r#""id":"#.to_owned().as_str()).unwrap();
+    assert!(hello < subscribed && first_reply > hello);
+    let between = &answers[hello..subscribed];
+    assert!(!between.contains(r#""type":"ok""#) && !between.contains(r#""type":"error""#));
+}
+
+#[tokio::test]
+async fn subscribing_and_unsubscribing_without_waiting_ends_as_the_last_command_says() {
+    let server = Server::start();
+    let mut watcher = server.guest_in("lobby", "watcher").await;
+    let command = |kind: &str, id: u64| json!({"type": kind, "id": id, "room": "lobby"});
+    for kinds in [
+        ["unsubscribe", "subscribe", "unsubscribe", "subscribe"],
+        ["subscribe", "unsubscribe", "subscribe", "unsubscribe"],
+    ] {
+        let mut talker = server.guest("hasty").await;
+        if kinds[0] == "unsubscribe" {
+            talker.ok(subscribe("lobby")).await;
+        }
+        for (id, kind) in (0..).zip(kinds) {
+            talker.say(command(kind, id)).await;
+        }
+        for id in 0..4 {
+            let reply = talker.next_where(|message| message["id"] == id).await;
+            assert_eq!(reply["type"], "ok", "{reply}");
+        }
+        let is_in = kinds[3] == "subscribe";
+        let who = talker
+            .ok(json!({"type": "who", "id": "w", "room": "lobby"}))
             .await;
-        match reply["code"].as_str() {
-            None => stored += 1,
-            Some("busy") => busy += 1,
-            Some(_) => panic!("{reply}"),
+        assert_eq!(who["count"], 1 + u64::from(is_in));
+        let (_, open) = server.http_as_admin("GET", "/api/sessions?state=open");
+        let rooms = &open["sessions"][0]["rooms"];
+        assert_eq!(rooms, &if is_in { json!(["lobby"]) } else { json!([]) });
+        watcher.ok(send("lobby", "heard?")).await;
+        talker.say(json!({"type": "ping", "id": "p"})).await;
+        let mut heard = false;
+        loop {
+            let message = talker.next().await;
+            heard |= message["text"] == "heard?";
+            if message["type"] == "pong" {
+                break;
+            }
+        }
+        assert_eq!(heard, is_in);
+        talker
+            .0
+            .close(client::Close::new(client::CloseCode::NORMAL, ""))
+            .await
+            .unwrap();
+        let gone = |message: &Value| message["type"] == "presence" && message["count"] == 1;
+        if is_in {
+            watcher.next_where(gone).await;
+        }
+        let who = watcher
+            .ok(json!({"type": "who", "id": "w", "room": "lobby"}))
+            .await;
+        assert_eq!(who["count"], 1, "nobody is left behind: {who}");
+    }
+}
+
+#[tokio::test]
+async fn behind_the_ok_of_a_new_place_the_next_event_is_that_of_the_new_place() {
+    let server = Server::start();
+    let mut writer = server.guest_in("lobby", "writer").await;
+    let mut reader = server.guest_in("lobby", "reader").await;
+    for round in 1..=100 {
+        writer.say(send("lobby", &format!("{round}"))).await;
+        let place = json!({"type": "subscribe", "id": "again", "room": "lobby", "since": 0});
+        reader.say(place).await;
+        writer.say(send("lobby", &format!("{round} too"))).await;
+        let ok = reader.next_where(|message| message["id"] == "again").await;
+        if ok["head"] != 0 {
+            assert_eq!(reader.next_of("message").await["seq"], ok["next"]);
         }
     }
-    // All four of the first four are taken; and what was busy was not stored.
-    assert!(stored >= 4, "{stored}");
-    assert_eq!(
-        talker
-            .ok(json!({"type": "history", "id": "h", "room": "lobby", "after": stored}))
-            .await["events"],
-        json!([])
-    );
-    assert_eq!(
-        talker.ok(send("lobby", "room again")).await["seq"],
-        stored + 1
-    );
 }
 
 #[tokio::test]

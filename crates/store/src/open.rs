@@ -1,7 +1,8 @@
 //! Opening the data folder: nobody else may have it, the file must be sound, and what an earlier
 //! run left behind is put in order.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub(crate) fn open(folder: &Path, now: Timestamp) -> Result<Opened, OpenError> {
     }
     let lock = lock(folder)?;
     let database = folder.join("madang.db");
+    // SQLite would make it readable to everyone; its other files are made like this one.
+    private_file(&database).map_err(|error| not_writable(&database, error))?;
     let failed = |error| OpenError::of(&database, error);
     let mut connection = Connection::open(&database).map_err(failed)?;
     configure(&connection).map_err(failed)?;
@@ -64,20 +67,33 @@ pub(crate) fn open(folder: &Path, now: Timestamp) -> Result<Opened, OpenError> {
     })
 }
 
-/// Takes the folder for this process, and makes it if need be.
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let not_writable = |path: &Path, error: std::io::Error| OpenError::NotWritable {
+fn not_writable(path: &Path, error: io::Error) -> OpenError {
+    OpenError::NotWritable {
         path: path.to_owned(),
         reason: error.to_string(),
-    };
-    fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?;
+    }
+}
+
+/// Opens a file for writing; one that is new is its owner's alone (mode 0600).
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Takes the folder for this process, and makes it if need be, for its owner alone (mode 0700).
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .map_err(|error| not_writable(folder, error))?;
     let path = folder.join("madang.lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = file.map_err(|error| not_writable(&path, error))?;
+    let file = private_file(&path).map_err(|error| not_writable(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {

@@ -30,17 +30,23 @@ pub(super) struct Heartbeat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    Beating,
+    /// The next ping is due then.
+    Beating {
+        ping: Instant,
+    },
     Ending,
 }
 
 impl Heartbeat {
     pub(super) fn new(interval: Duration) -> Self {
+        let now = Instant::now();
         Self {
             timer: Box::pin(sleep(interval)),
             interval,
-            last_heard: Instant::now(),
-            mode: Mode::Beating,
+            last_heard: now,
+            mode: Mode::Beating {
+                ping: now + interval,
+            },
         }
     }
 
@@ -49,24 +55,36 @@ impl Heartbeat {
         self.last_heard = Instant::now();
     }
 
-    /// No more pings: [`Beat::Deadline`] comes after `timeout`.
+    /// No more pings: [`Beat::Deadline`] comes after `timeout`. The first call counts.
     pub(super) fn end_within(&mut self, timeout: Duration) {
-        self.mode = Mode::Ending;
-        self.timer.as_mut().reset(Instant::now() + timeout);
+        if self.mode != Mode::Ending {
+            self.mode = Mode::Ending;
+            self.timer.as_mut().reset(Instant::now() + timeout);
+        }
     }
 
+    /// [`Beat::Silent`] and [`Beat::Deadline`] come again at every call once they are due.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
-        std::task::ready!(self.timer.as_mut().poll(cx));
-        if self.mode == Mode::Ending {
-            return Poll::Ready(Beat::Deadline);
+        let mut due = false;
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let Mode::Beating { ping } = &mut self.mode else {
+                return Poll::Ready(Beat::Deadline);
+            };
+            let now = Instant::now();
+            let silent = self.last_heard + 2 * self.interval;
+            if now >= silent {
+                return Poll::Ready(Beat::Silent);
+            }
+            if now >= *ping {
+                *ping = now + self.interval;
+                due = true;
+            }
+            self.timer.as_mut().reset(silent.min(*ping));
         }
-        let now = Instant::now();
-        if now.duration_since(self.last_heard) >= 2 * self.interval {
-            return Poll::Ready(Beat::Silent);
+        if due {
+            Poll::Ready(Beat::Ping)
+        } else {
+            Poll::Pending
         }
-        self.timer.as_mut().reset(now + self.interval);
-        // Registers the new time with the timer.
-        let _ = self.timer.as_mut().poll(cx);
-        Poll::Ready(Beat::Ping)
     }
 }

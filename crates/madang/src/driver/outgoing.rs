@@ -48,14 +48,6 @@ struct Subscription {
     page: Option<PageFuture>,
 }
 
-/// What gathering came to.
-pub(super) enum Gathered {
-    Nothing,
-    Some,
-    /// The session is to be closed behind what was gathered.
-    Close(Close),
-}
-
 impl Outgoing {
     /// Queues a frame behind the batch.
     pub(super) fn push(&mut self, frame: Frame) {
@@ -114,7 +106,8 @@ impl Outgoing {
         }
     }
 
-    /// Fills the batch with what has come since the last one.
+    /// Fills the batch with what has come since the last one; tells whether there was anything, and
+    /// the close that follows.
     ///
     /// The outbox is taken first and written last: a reply that was sent after an event was appended
     /// is thus written after that event, unless the session is behind.
@@ -122,33 +115,26 @@ impl Outgoing {
         &mut self,
         session: &Session<D>,
         cx: &mut Context<'_>,
-    ) -> Result<Gathered, LogError> {
-        let items = session.outbox().take();
+    ) -> Result<(bool, Option<Close>), LogError> {
+        let (items, close) = session.outbox().take();
         self.batch.extend(self.pong.take());
         if mem::take(&mut self.ping) {
             self.batch.push_back(Frame::ping(&[]));
         }
-        self.read_topics(session, cx)?;
-        let mut gathered = if items.is_empty() && self.batch.is_empty() {
-            Gathered::Nothing
-        } else {
-            Gathered::Some
-        };
+        let read = self.read_topics(session, cx);
+        let gathered = !items.is_empty() || !self.batch.is_empty();
         for item in items {
+            self.from_outbox += item.cost();
             match item {
-                Item::Frame(frame) => {
-                    self.from_outbox += frame.len();
-                    self.batch.push_back(frame);
-                }
+                Item::Frame(frame) => self.batch.push_back(frame),
                 Item::Subscribe(topic, cursor) => self.subscribe(topic, cursor),
                 Item::Unsubscribe(topic) => {
-                    self.subscriptions
-                        .retain(|subscription| !subscription.topic.is(&topic));
+                    let others = |subscription: &Subscription| !subscription.topic.is(&topic);
+                    self.subscriptions.retain(others);
                 }
-                Item::Close(close) => gathered = Gathered::Close(close),
             }
         }
-        Ok(gathered)
+        read.map(|()| (gathered, close))
     }
 
     fn subscribe(&mut self, topic: Topic, cursor: Cursor) {
@@ -166,16 +152,29 @@ impl Outgoing {
         }
     }
 
-    /// Takes up to a batch of what the topics have. The topic that used up the budget comes last
-    /// the next time, so that a busy one does not keep the others waiting.
+    /// Takes up to a batch of what the topics have, and one page of a log. The topic that used up
+    /// the budget comes last the next time, so that a busy one does not keep the others waiting.
     fn read_topics<D: ?Sized>(
         &mut self,
         session: &Session<D>,
         cx: &mut Context<'_>,
     ) -> Result<(), LogError> {
         let mut budget = BATCH_BYTES;
+        let mut paging = self
+            .subscriptions
+            .iter()
+            .any(|subscription| subscription.page.is_some());
         for index in 0..self.subscriptions.len() {
-            self.subscriptions[index].read(session, cx, &mut budget, &mut self.batch)?;
+            let subscription = &mut self.subscriptions[index];
+            if subscription.page.is_none() {
+                subscription.read(session, &mut paging, &mut budget, &mut self.batch);
+            }
+            if subscription.page.is_some() {
+                paging = !subscription.read_page(session, cx, &mut self.batch)?;
+                if !paging {
+                    budget = 0;
+                }
+            }
             if budget == 0 {
                 self.subscriptions.rotate_left(index + 1);
                 break;
@@ -198,36 +197,47 @@ impl Outgoing {
 }
 
 impl Subscription {
+    /// Takes what the ring has; where it does not reach back far enough, a page is begun, unless
+    /// another of the session's subscriptions is at one.
     fn read<D: ?Sized>(
         &mut self,
         session: &Session<D>,
-        cx: &mut Context<'_>,
+        paging: &mut bool,
         budget: &mut usize,
         batch: &mut VecDeque<Frame>,
-    ) -> Result<(), LogError> {
-        while *budget > 0 {
-            if let Some(page) = &mut self.page {
-                let Poll::Ready(page) = page.as_mut().poll(cx) else {
-                    return Ok(());
-                };
-                let page = page?;
-                if page.last <= self.cursor.seq() {
-                    return Err(LogError(format!("no event after {}", self.cursor.seq())));
-                }
-                let bytes: usize = page.frames.iter().map(Frame::len).sum();
-                *budget = budget.saturating_sub(bytes);
-                batch.extend(page.frames);
-                (self.cursor, self.page) = (self.topic.resume(page.last), None);
-            } else {
-                match self
-                    .topic
-                    .read(&mut self.cursor, session.id(), budget, batch)
-                {
-                    Reading::UpToDate | Reading::More => return Ok(()),
-                    Reading::Behind(page) => self.page = Some(page),
-                }
-            }
+    ) {
+        let read = self
+            .topic
+            .read(&mut self.cursor, session.id(), budget, batch);
+        if let Reading::Behind { after, until } = read
+            && !mem::replace(paging, true)
+        {
+            self.page = Some(self.topic.page(after, until));
         }
-        Ok(())
+    }
+
+    /// Takes the page that was begun; `false` while it is not there.
+    fn read_page<D: ?Sized>(
+        &mut self,
+        session: &Session<D>,
+        cx: &mut Context<'_>,
+        batch: &mut VecDeque<Frame>,
+    ) -> Result<bool, LogError> {
+        let Some(page) = &mut self.page else {
+            return Ok(true);
+        };
+        let Poll::Ready(page) = page.as_mut().poll(cx) else {
+            return Ok(false);
+        };
+        self.page = None;
+        let page = page?;
+        if page.last <= self.cursor.seq() {
+            return Err(LogError(format!("no event after {}", self.cursor.seq())));
+        }
+        let (cursor, caught_up) = self.topic.resume(page.last, session.id());
+        self.cursor = cursor;
+        batch.extend(page.frames);
+        batch.extend(caught_up);
+        Ok(true)
     }
 }

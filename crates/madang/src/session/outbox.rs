@@ -23,7 +23,16 @@ pub(crate) enum Item {
     Frame(Frame),
     Subscribe(Topic, Cursor),
     Unsubscribe(Topic),
-    Close(Close),
+}
+
+impl Item {
+    /// What the item counts for, in bytes: a frame's own, or about what a step takes in memory.
+    pub(crate) fn cost(&self) -> usize {
+        match self {
+            Self::Frame(frame) => frame.len(),
+            Self::Subscribe(..) | Self::Unsubscribe(_) => 64,
+        }
+    }
 }
 
 /// Written by anyone, taken by the connection's task. Empty, it owns no heap memory.
@@ -36,9 +45,12 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     items: Vec<Item>,
-    /// Bytes in `items`, and those taken but not yet reported as written.
+    /// The cost of `items`, and of those taken but not yet reported as written.
     bytes: usize,
+    /// Nothing more is taken.
     closed: bool,
+    /// The close frame to be sent behind everything.
+    close: Option<Close>,
 }
 
 impl Outbox {
@@ -49,32 +61,42 @@ impl Outbox {
         }
     }
 
-    /// Queues one item. After a close nothing more is taken.
-    pub(crate) fn push(&self, item: Item) -> Result<(), SendError> {
+    /// Queues items, with nothing of anybody else's between them; all of them or none.
+    pub(crate) fn push<const N: usize>(&self, items: [Item; N]) -> Result<(), SendError> {
         let mut state = self.state();
         if state.closed {
             return Err(SendError::Closed);
         }
-        match &item {
-            Item::Frame(frame) => {
-                if state.bytes + frame.len() > self.max_bytes {
-                    return Err(SendError::Full);
-                }
-                state.bytes += frame.len();
-            }
-            Item::Close(_) => state.closed = true,
-            Item::Subscribe(..) | Item::Unsubscribe(_) => {}
+        let bytes = state.bytes + items.iter().map(Item::cost).sum::<usize>();
+        if bytes > self.max_bytes {
+            return Err(SendError::Full);
         }
-        state.items.push(item);
+        state.bytes = bytes;
+        state.items.extend(items);
         Ok(())
     }
 
-    /// Takes everything queued so far.
-    pub(crate) fn take(&self) -> Vec<Item> {
-        std::mem::take(&mut self.state().items)
+    /// Ends the queue with a close frame, unless it has ended.
+    pub(crate) fn close(&self, close: Close) {
+        let mut state = self.state();
+        if !state.closed {
+            state.closed = true;
+            state.close = Some(close);
+        }
     }
 
-    /// Reports frames as written, which makes room.
+    /// The close frame that waits behind everything.
+    pub(crate) fn closing(&self) -> Option<Close> {
+        self.state().close.clone()
+    }
+
+    /// Takes everything queued so far, and the close behind it.
+    pub(crate) fn take(&self) -> (Vec<Item>, Option<Close>) {
+        let mut state = self.state();
+        (std::mem::take(&mut state.items), state.close.take())
+    }
+
+    /// Reports so much as written, which makes room.
     pub(crate) fn written(&self, bytes: usize) {
         let mut state = self.state();
         state.bytes = state.bytes.saturating_sub(bytes);
@@ -89,6 +111,7 @@ impl Outbox {
     pub(crate) fn shut(&self) -> Vec<Item> {
         let mut state = self.state();
         state.closed = true;
+        state.close = None;
         state.bytes = 0;
         std::mem::take(&mut state.items)
     }

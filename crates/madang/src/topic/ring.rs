@@ -32,6 +32,9 @@ pub(crate) struct Cursor {
     position: u64,
     /// Sequence number of the last event that the reader has had.
     seq: u64,
+    /// Passing frames from this position on are for the reader. Those before passed when it was
+    /// not there, or behind.
+    came: u64,
 }
 
 impl Cursor {
@@ -146,24 +149,16 @@ impl Ring {
         }
     }
 
-    /// A cursor for a reader that has had everything up to event `seq` (at most the head).
+    /// A cursor for a reader that has had everything up to event `seq` (at most the head), and
+    /// comes now.
     pub(crate) fn after(&self, seq: u64) -> Cursor {
         let seq = seq.min(self.head);
-        // Passing frames that came before the next event are not for someone who comes now.
-        let skipped = self.entries.partition_point(|entry| entry.seq <= seq) as u64;
-
+        let had = self.entries.partition_point(|entry| entry.seq <= seq) as u64;
         let behind = seq < self.oldest_predecessor();
         Cursor {
-            position: if behind { 0 } else { self.first + skipped },
+            position: if behind { 0 } else { self.first + had },
             seq,
-        }
-    }
-
-    /// A cursor for a reader that comes now.
-    pub(crate) fn now(&self) -> Cursor {
-        Cursor {
-            position: self.end(),
-            seq: self.head,
+            came: self.end(),
         }
     }
 
@@ -193,14 +188,16 @@ impl Ring {
             // Only passing frames were missed.
             *cursor = self.after(cursor.seq);
         }
-        let index = (cursor.position - self.first) as usize;
-        let Some(entry) = self.entries.get(index) else {
+        let position = cursor.position;
+        let Some(entry) = self.entries.get((position - self.first) as usize) else {
             return Next::UpToDate;
         };
         cursor.position += 1;
         cursor.seq = entry.seq;
         match entry.kind {
-            Kind::Passing { except } if except == Some(reader) => Next::Skip,
+            Kind::Passing { except } if position < cursor.came || except == Some(reader) => {
+                Next::Skip
+            }
             _ => Next::Frame(entry.frame.clone()),
         }
     }

@@ -91,6 +91,13 @@ impl Endpoint for Keeper {
                 self.0.release.notified().await;
                 session.send("released").unwrap();
             }
+            "flood and close me" => {
+                let long = "x".repeat(MAX_MESSAGE);
+                for _ in 0..100 {
+                    session.send(long.as_str()).unwrap();
+                }
+                session.close(CloseCode::RESTART, "later");
+            }
             "close me" => {
                 session.send("last words").unwrap();
                 session.close(CloseCode::RESTART, "later");

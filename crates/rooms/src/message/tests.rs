@@ -224,6 +224,7 @@ fn presence_and_gaps_name_their_room() {
     };
     assert_eq!(
         ServerMessage::Presence {
+            reset: false,
             room: room(),
             change
         }

@@ -8,6 +8,7 @@ use rooms::{
     RoomName, ServerMessage, Start, Subscription,
 };
 use store::{Outcome, RoomHead, Write};
+use tokio::sync::oneshot;
 
 use super::{Chat, id, place::Place, visit::Visit};
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Bytes of events in one answer to `history`, above one event.
-pub(crate) const HISTORY_BYTES: usize = 1024 * 1024;
+pub(crate) const HISTORY_BYTES: usize = 256 * 1024;
 
 impl Chat {
     /// Takes a command. What needs the disk is handed on and answered when it is done; nothing
@@ -42,6 +43,7 @@ impl Chat {
         let order = Order {
             session: session.clone(),
             answer: Answer::Command(id),
+            _ended: None,
         };
         let (Request::Subscribe { room, .. }
         | Request::Unsubscribe { room }
@@ -73,8 +75,7 @@ impl Chat {
     ) {
         let visit = order.session.data();
         let limit = self.yard.config.limits.rooms_per_session;
-        let had = visit.is_in(&room);
-        if !visit.enter(&room, limit) {
+        if !visit.want(&room, limit) {
             let message = format!(
                 "A session can be subscribed to {limit} rooms. Unsubscribe from one of them first."
             );
@@ -97,9 +98,7 @@ impl Chat {
                     order.subscribed(&live, room, &log, start, epoch.as_deref());
                 }
                 outcome => {
-                    if !had {
-                        order.session.data().leave(&room);
-                    }
+                    order.session.data().undo(&room);
                     order.refuse(match outcome {
                         Ok(Outcome::NoSuchRoom) => no_such_room(&room),
                         _ => unavailable(),
@@ -109,7 +108,7 @@ impl Chat {
     }
 
     fn unsubscribe(&self, order: Order, room: RoomName) {
-        if !order.session.data().is_in(&room) {
+        if !order.session.data().want_no_more(&room) {
             let message = format!("This session is not subscribed to '{room}'.");
             return order.refuse(Error::new(ErrorCode::NotSubscribed, message));
         }
@@ -119,17 +118,17 @@ impl Chat {
             room: room.clone(),
             at: now(),
         };
-        let live = self.yard.live.clone();
+        let rooms = self.yard.live.clone();
         self.yard.journal.submit(write, move |outcome| {
             if outcome.is_err() {
+                order.session.data().undo(&room);
                 return order.refuse(unavailable());
             }
-            if let Some(live) = live.get(&room) {
+            if let Some(live) = rooms.get(&room) {
                 order.session.unsubscribe(&live.topic);
             }
-            if order.session.data().leave(&room) {
-                live.leave(&room, session, Leave::Clean);
-            }
+            order.session.data().leave(&room);
+            rooms.leave(&room, session, Leave::Clean);
             order.done(Reply::Unsubscribed { room });
         });
     }
@@ -185,6 +184,8 @@ impl Chat {
 pub(super) struct Order {
     session: Session<Visit>,
     answer: Answer,
+    /// Whoever waits for the end of the order hears of it when this is dropped.
+    _ended: Option<oneshot::Sender<()>>,
 }
 
 enum Answer {
@@ -192,21 +193,25 @@ enum Answer {
     Command(Option<RequestId>),
     /// To the opening of `/ws/{room}`.
     Opening,
+    /// It has been given.
+    Given,
 }
 
 impl Order {
-    /// The subscription that a session is opened with.
-    pub(super) fn opening(session: &Session<Visit>) -> Self {
-        session.data().begin(usize::MAX);
-        Self {
+    /// The subscription that a session is opened with; the receiver tells when it is answered.
+    pub(super) fn opening(session: &Session<Visit>) -> (Self, oneshot::Receiver<()>) {
+        let (ended, wait) = oneshot::channel();
+        let order = Self {
             session: session.clone(),
             answer: Answer::Opening,
-        }
+            _ended: Some(ended),
+        };
+        (order, wait)
     }
 
     /// Runs on the journal's thread: the room's log reaches exactly as far as `log` tells.
     fn subscribed(
-        self,
+        mut self,
         live: &Arc<LiveRooms>,
         room: RoomName,
         log: &RoomHead,
@@ -214,61 +219,91 @@ impl Order {
         epoch: Option<&str>,
     ) {
         let place = Place::new(log, start, epoch);
-        let visit = self.session.data();
-        let (live, presence) = live.enter(&room, log, id(&self.session), &visit.user);
         let session = self.session.clone();
-        self.done(Reply::Subscribed(Subscription {
-            room,
-            epoch: log.epoch.clone(),
-            head: log.head,
-            next: place.next,
-            role: rooms::Role::Member,
-            presence,
-            gap: place.gap,
-            reset: place.reset,
-        }));
-        // A session that has gone leaves the room when its end is stored.
-        let _ = session.subscribe(&live.topic, From::After(place.next - 1));
+        let visit = session.data();
+        visit.enter(&room);
+        live.enter(&room, log, id(&session), &visit.user, |topic, presence| {
+            let subscription = Subscription {
+                room: room.clone(),
+                epoch: log.epoch.clone(),
+                head: log.head,
+                next: place.next,
+                role: rooms::Role::Member,
+                presence,
+                gap: place.gap,
+                reset: place.reset,
+            };
+            let start = From::After(place.next - 1);
+            // One step: nothing of an old place may follow the reply. A session that has gone leaves
+            // the room when its end is stored.
+            let subscribed = match self.answer(Reply::Subscribed(subscription)) {
+                Some(reply) => session.send_and_subscribe(frame(&reply), topic, start),
+                None => session.subscribe(topic, start),
+            };
+            close_if_full(&session, subscribed);
+        });
     }
 
-    fn done(self, reply: Reply) {
-        match (&self.answer, reply) {
-            (Answer::Command(Some(id)), reply) => {
-                say(
-                    &self.session,
-                    &ServerMessage::Ok {
-                        id: id.clone(),
-                        reply,
-                    },
-                );
-            }
-            (Answer::Opening, Reply::Subscribed(subscription)) => {
-                say(&self.session, &ServerMessage::Subscribed(subscription));
-            }
-            // A command without an id wants no reply.
-            (Answer::Command(None) | Answer::Opening, _) => {}
+    fn done(mut self, reply: Reply) {
+        if let Some(message) = self.answer(reply) {
+            say(&self.session, &message);
         }
     }
 
-    fn refuse(self, error: Error) {
-        let id = match &self.answer {
-            Answer::Command(id) => id.clone(),
+    /// The one answer, as far as one is wanted.
+    fn answer(&mut self, reply: Reply) -> Option<ServerMessage> {
+        let answer = std::mem::replace(&mut self.answer, Answer::Given);
+        self.count_off(&answer);
+        match (answer, reply) {
+            (Answer::Command(Some(id)), reply) => Some(ServerMessage::Ok { id, reply }),
+            (Answer::Opening, Reply::Subscribed(subscription)) => {
+                Some(ServerMessage::Subscribed(subscription))
+            }
+            // A command without an id wants no reply.
+            (Answer::Command(None) | Answer::Opening | Answer::Given, _) => None,
+        }
+    }
+
+    fn refuse(mut self, error: Error) {
+        self.fail(error);
+    }
+
+    fn fail(&mut self, error: Error) {
+        let answer = std::mem::replace(&mut self.answer, Answer::Given);
+        self.count_off(&answer);
+        let id = match answer {
+            Answer::Command(id) => id,
             Answer::Opening => None,
+            Answer::Given => return,
         };
         say(&self.session, &ServerMessage::Error { id, error });
     }
-}
 
-impl Drop for Order {
-    fn drop(&mut self) {
-        self.session.data().end();
+    /// Before the answer is sent: whoever has it may send the next command at once.
+    fn count_off(&self, answer: &Answer) {
+        if let Answer::Command(_) = answer {
+            self.session.data().end();
+        }
     }
 }
 
-/// Sends a reply. A session that asks for more than it reads is closed: its replies cannot be
-/// kept for ever, and dropping one would be a lie.
+/// A command that was dropped on its way, by a fault or by the end of the server, is answered too.
+impl Drop for Order {
+    fn drop(&mut self) {
+        let message = "The server could not finish this command.";
+        self.fail(Error::new(ErrorCode::Internal, message));
+    }
+}
+
+/// Sends a reply.
 fn say(session: &Session<Visit>, message: &ServerMessage) {
-    if session.send(frame(message)) == Err(SendError::Full) {
+    close_if_full(session, session.send(frame(message)));
+}
+
+/// A session that asks for more than it reads is closed: its replies cannot be kept for ever, and
+/// dropping one would be a lie.
+fn close_if_full(session: &Session<Visit>, sent: Result<(), SendError>) {
+    if sent == Err(SendError::Full) {
         session.close(CloseCode::OVERLOADED, "replies are not being read");
     }
 }

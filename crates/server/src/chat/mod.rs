@@ -17,7 +17,11 @@ use madang::{
 use rooms::{Hello, Leave, Limits, SessionId};
 use store::Write;
 
-use self::{admission::Admission, commands::Order, visit::Visit};
+use self::{
+    admission::Admission,
+    commands::Order,
+    visit::{Opening, Visit},
+};
 use crate::{
     live::frame,
     reads::RETRY_MS,
@@ -92,13 +96,11 @@ impl Endpoint for Chat {
         // To a session that has gone already there is nothing to say.
         let _ = session.send(frame(&hello));
         if let Some(opening) = &visit.opening {
-            let order = Order::opening(session);
-            self.subscribe(
-                order,
-                opening.room.clone(),
-                opening.start,
-                opening.epoch.clone(),
-            );
+            let (order, answered) = Order::opening(session);
+            let Opening { room, start, epoch } = opening;
+            self.subscribe(order, room.clone(), *start, epoch.clone());
+            // What the session says is heard once this is answered; the sender is never used.
+            let _ = answered.await;
         }
     }
 
@@ -148,7 +150,7 @@ impl Endpoint for Chat {
             let stored = self.yard.journal.write_then(write, move |outcome| {
                 // Presence tells the truth even where it cannot be stored.
                 if leave {
-                    for room in visit.data().take_rooms() {
+                    for room in visit.data().leave_all() {
                         live.leave(&room, id, how);
                     }
                 }

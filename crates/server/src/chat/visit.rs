@@ -36,8 +36,11 @@ pub(super) struct Opening {
 struct State {
     /// A new guest's token, until `hello` has told it.
     token: Option<String>,
-    /// Rooms subscribed to, or about to be.
-    rooms: HashSet<RoomName>,
+    /// Rooms that the session is in once all its commands so far are done: what the next command
+    /// is judged by.
+    wanted: HashSet<RoomName>,
+    /// Rooms that it is in, as the journal has it.
+    entered: HashSet<RoomName>,
     /// The fault that ends the session.
     failure: Option<String>,
 }
@@ -75,26 +78,43 @@ impl Visit {
         self.state().token.take()
     }
 
-    /// Counts a room as subscribed to; `false` if that would be more than `limit`.
-    pub(super) fn enter(&self, room: &RoomName, limit: usize) -> bool {
+    /// A command wants the session in a room; `false` if that would be more than `limit`.
+    pub(super) fn want(&self, room: &RoomName, limit: usize) -> bool {
         let mut state = self.state();
-        if state.rooms.contains(room) {
+        if state.wanted.contains(room) {
             return true;
         }
-        state.rooms.len() < limit && state.rooms.insert(room.clone())
+        state.wanted.len() < limit && state.wanted.insert(room.clone())
     }
 
-    /// Counts a room no more; `false` if it was not subscribed to.
-    pub(super) fn leave(&self, room: &RoomName) -> bool {
-        self.state().rooms.remove(room)
+    /// A command wants the session out of a room; `false` if it was not in it.
+    pub(super) fn want_no_more(&self, room: &RoomName) -> bool {
+        self.state().wanted.remove(room)
     }
 
-    pub(super) fn is_in(&self, room: &RoomName) -> bool {
-        self.state().rooms.contains(room)
+    /// A command was not done: the room counts as it is.
+    pub(super) fn undo(&self, room: &RoomName) {
+        let mut state = self.state();
+        if state.entered.contains(room) {
+            state.wanted.insert(room.clone());
+        } else {
+            state.wanted.remove(room);
+        }
     }
 
-    pub(super) fn take_rooms(&self) -> HashSet<RoomName> {
-        std::mem::take(&mut self.state().rooms)
+    /// The session is in a room, as the journal has it.
+    pub(super) fn enter(&self, room: &RoomName) {
+        self.state().entered.insert(room.clone());
+    }
+
+    /// The session has left a room, as the journal has it.
+    pub(super) fn leave(&self, room: &RoomName) {
+        self.state().entered.remove(room);
+    }
+
+    /// Takes all rooms that the session is in.
+    pub(super) fn leave_all(&self) -> HashSet<RoomName> {
+        std::mem::take(&mut self.state().entered)
     }
 
     pub(super) fn fail(&self, error: &SessionError) {

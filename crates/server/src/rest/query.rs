@@ -1,16 +1,17 @@
 //! Parameters and bodies of requests, each refused by name.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ::rooms::{Error, ErrorCode, RoomName, Seq};
 use axum::{
     body::Bytes,
-    extract::{FromRequestParts, Path, rejection::BytesRejection},
+    extract::{FromRequest, FromRequestParts, Path, Request},
     http::{StatusCode, request::Parts},
 };
+use tokio::time::timeout;
 
 use super::Refused;
-use crate::identity::Credentials;
+use crate::{identity::Credentials, yard::Yard};
 
 /// The query's parameters and who asks.
 pub(super) struct Query {
@@ -92,21 +93,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Room {
     }
 }
 
-/// The body as text, within the limit.
-pub(super) fn body_text(body: &Result<Bytes, BytesRejection>, limit: usize) -> Result<&str, Error> {
-    match body {
-        Ok(body) => std::str::from_utf8(body)
-            .map_err(|_| Error::new(ErrorCode::BadJson, "The body is not JSON in UTF-8.")),
-        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Error {
-            limit: Some(limit as u64),
-            ..Error::new(
-                ErrorCode::TooLong,
-                format!("A body has at most {limit} bytes."),
-            )
-        }),
-        Err(error) => Err(Error::new(
-            ErrorCode::BadJson,
-            format!("The body is wrong: {error}."),
-        )),
+/// The body as text, within the limit of size and time.
+pub(super) struct Body(pub(super) String);
+
+impl FromRequest<Arc<Yard>> for Body {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, yard: &Arc<Yard>) -> Result<Self, Refused> {
+        let patience = Duration::from_millis(yard.config.times.request_head_ms);
+        let Ok(body) = timeout(patience, Bytes::from_request(request, yard)).await else {
+            let message = format!("The body did not come within {} ms.", patience.as_millis());
+            return Err(Error::new(ErrorCode::Timeout, message).into());
+        };
+        let body = body.map_err(|error| {
+            let limit = yard.config.limits.message_bytes as u64;
+            match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Error {
+                    limit: Some(limit),
+                    ..Error::new(
+                        ErrorCode::TooLong,
+                        format!("A body has at most {limit} bytes."),
+                    )
+                },
+                _ => Error::new(ErrorCode::BadJson, format!("The body is wrong: {error}.")),
+            }
+        })?;
+        let text = String::from_utf8(body.into());
+        let bad = |_| Error::new(ErrorCode::BadJson, "The body is not JSON in UTF-8.");
+        Ok(Self(text.map_err(bad)?))
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use ::rooms::{Error, Page, Post, RoomName, Who};
 use axum::{
     Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -15,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Refused,
-    query::{Query, Room, body_text},
+    query::{Body, Query, Room},
     schema,
 };
 use crate::{
@@ -130,9 +129,9 @@ pub(super) async fn post_message(
     State(yard): State<Arc<Yard>>,
     Room(room): Room,
     query: Query,
-    body: Result<Bytes, BytesRejection>,
+    Body(body): Body,
 ) -> Result<Response, Refused> {
-    let post = Post::parse(body_text(&body, yard.config.limits.message_bytes)?)?;
+    let post = Post::parse(&body)?;
     let identity = yard.identify(query.credentials(post.name)?).await?;
     let (sender, stored) = oneshot::channel();
     yard.say(

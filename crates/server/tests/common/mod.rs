@@ -184,6 +184,13 @@ fn launch(folder: &Path, listen: &str) -> (Child, String) {
     (child, host)
 }
 
+/// A text message of a client as one frame, with a key that leaves it as it is (RFC 6455 §5.3).
+pub(crate) fn frame(text: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    websocket::encode_masked(websocket::Opcode::Text, text.as_bytes(), [0; 4], &mut frame);
+    frame
+}
+
 /// A client that says JSON and hears JSON.
 pub(crate) struct Talker(pub(crate) Client);
 

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io::{Seek, SeekFrom, Write as _};
 
 use super::*;
