@@ -17,10 +17,12 @@ export function everyone(presence) {
 
 /**
  * @param {People} people
- * @param {{ joined?: User[], left?: User[], count?: number }} change
+ * @param {{ joined?: User[], left?: User[], count?: number, reset?: boolean }} change
  * @returns {People}
  */
-export function changed(people, { joined = [], left = [], count }) {
+export function changed(people, { joined = [], left = [], count, reset = false }) {
+  // One was behind and missed changes: these are all who are here.
+  if (reset) return everyone({ count: count ?? joined.length, users: joined });
   // Only the count: the room has become too large for names.
   if (joined.length + left.length === 0) return { count: count ?? people.count, users: new Map() };
   const users = new Map(people.users);

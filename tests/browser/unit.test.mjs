@@ -233,6 +233,12 @@ describe('the people', () => {
     assert.equal(changed(one, { joined: [dongyup], left: [], count: 2 }).users.size, 2);
   });
 
+  it('are all told anew to someone who was behind', () => {
+    const told = changed(both, { joined: [hodong], left: [], count: 1, reset: true });
+    assert.deepEqual([...told.users.keys()], [hodong.id]);
+    assert.equal(told.count, 1);
+  });
+
   it('are only counted in a large room, and named again when it is small', () => {
     const large = changed(both, { count: 240 });
     assert.equal(large.users.size, 0);

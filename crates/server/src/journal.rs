@@ -176,3 +176,76 @@ fn commit(
     writes.clear();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use rooms::{RoomName, SessionId};
+
+    use super::*;
+
+    fn subscribe(room: &str) -> Write {
+        Write::Subscribe {
+            session: SessionId::from(1),
+            room: RoomName::parse(room).unwrap(),
+            create: true,
+            at: now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_answered_in_its_order_and_stored_before_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, readers, _) = Store::open(folder.path(), now()).unwrap();
+        let (journal, _failure) = Journal::start(store, 100).unwrap();
+        let (sender, mut order) = mpsc::channel(100);
+        for number in 0..50 {
+            let sender = sender.clone();
+            journal.submit(subscribe(&format!("room{number}")), move |outcome| {
+                assert!(outcome.is_ok());
+                sender.try_send(number).unwrap();
+            });
+        }
+        journal.close().await;
+        for number in 0..50 {
+            assert_eq!(order.recv().await, Some(number));
+        }
+        assert_eq!(readers.rooms(None, 100).unwrap().len(), 50);
+        assert_eq!(journal.write(subscribe("late")).await, Err(Unavailable));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_said_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, ..) = Store::open(folder.path(), now()).unwrap();
+        let (journal, _failure) = Journal::start(store, 1).unwrap();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let (began, begins) = oneshot::channel();
+        journal.submit(subscribe("first"), move |_| {
+            began.send(()).unwrap();
+            let _ = held.recv();
+        });
+        begins.await.unwrap();
+        let (sender, mut outcomes) = mpsc::channel(10);
+        for _ in 0..3 {
+            let sender = sender.clone();
+            journal.submit(subscribe("more"), move |outcome| {
+                sender.try_send(outcome.is_ok()).unwrap();
+            });
+        }
+        // One waits; the other two are refused while the thread is still at the first.
+        assert_eq!(outcomes.recv().await, Some(false));
+        assert_eq!(outcomes.recv().await, Some(false));
+        drop(hold);
+        assert_eq!(outcomes.recv().await, Some(true));
+    }
+
+    #[tokio::test]
+    async fn a_panic_on_the_thread_is_told_and_what_waits_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, ..) = Store::open(folder.path(), now()).unwrap();
+        let (journal, failure) = Journal::start(store, 100).unwrap();
+        journal.submit(subscribe("first"), |_| panic!("on purpose"));
+        assert!(failure.wait().await.to_string().contains("panicked"));
+        assert_eq!(journal.write(subscribe("second")).await, Err(Unavailable));
+    }
+}

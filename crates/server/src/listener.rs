@@ -3,13 +3,10 @@
 use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tower::ServiceExt;
 
 /// Connections that may wait to be accepted. With tokio's own 128, a storm of clients loses
@@ -44,13 +41,12 @@ pub(crate) async fn serve(
     router: Router,
     head_timeout: Duration,
     shutdown: impl Future<Output = ()>,
-) -> GracefulShutdown {
-    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    http.http1()
-        .timer(TokioTimer::new())
+) -> Requests {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .max_buf_size(MAX_HEAD);
-    let requests = GracefulShutdown::new();
+    let requests = Requests(watch::Sender::new(()));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -71,16 +67,35 @@ pub(crate) async fn serve(
             request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().oneshot(request)
         });
-        let (http, requests) = (http.clone(), requests.watcher());
+        let (http, mut ending) = (http.clone(), requests.0.subscribe());
         tokio::spawn(async move {
             // hyper's own timer begins with the first byte.
             if !matches!(timeout(head_timeout, socket.readable()).await, Ok(Ok(()))) {
                 return;
             }
-            let connection = http.serve_connection_with_upgrades(TokioIo::new(socket), service);
-            if let Err(error) = requests.watch(connection.into_owned()).await {
+            let connection = http.serve_connection(TokioIo::new(socket), service);
+            let mut connection = pin!(connection.with_upgrades());
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                _ = ending.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended badly");
             }
         });
+    }
+}
+
+/// The requests at work: each connection holds a receiver.
+pub(crate) struct Requests(watch::Sender<()>);
+
+impl Requests {
+    /// Lets every connection end the request that it is at, and waits until all have ended.
+    pub(crate) async fn end(&self) {
+        self.0.send_replace(());
+        self.0.closed().await;
     }
 }

@@ -122,7 +122,7 @@ impl Server {
         let reason = json!({"retry_after_ms": times.restart_spread_ms}).to_string();
         sessions.close_all(CloseCode::RESTART, &reason);
         let ended = async {
-            requests.shutdown().await;
+            requests.end().await;
             // Those that a request opened meanwhile.
             sessions.close_all(CloseCode::RESTART, &reason);
             sessions.wait_until_empty().await;
