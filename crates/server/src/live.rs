@@ -15,7 +15,7 @@ use rooms::{
     Snapshot, Timestamp, User, Who,
 };
 use store::RoomHead;
-use tokio::{runtime::Handle, time::sleep};
+use tokio::{runtime::Handle, sync::Notify, time::sleep};
 
 use crate::{reads::Reads, yard::now};
 
@@ -38,6 +38,8 @@ pub(crate) struct LiveRoom {
     name: RoomName,
     pub(crate) topic: Topic,
     present: Mutex<Present>,
+    /// Something changed in `present`, so that the next change to tell may be due sooner.
+    changed: Notify,
 }
 
 struct Present {
@@ -87,6 +89,7 @@ impl LiveRooms {
                     presence: Presence::new(self.presence),
                     telling: false,
                 }),
+                changed: Notify::new(),
             })
         });
         let mut present = room.present();
@@ -123,7 +126,10 @@ impl LiveRooms {
 
     /// Sees to it that a change of presence is told when its time has come.
     fn tell_changes(self: &Arc<Self>, room: &Arc<LiveRoom>, present: &mut Present) {
-        if !present.telling && present.presence.next_due().is_some() {
+        if present.telling {
+            // It may wait for something later, such as the end of a grace.
+            room.changed.notify_one();
+        } else if present.presence.next_due().is_some() {
             present.telling = true;
             self.runtime.spawn(tell(self.clone(), room.clone()));
         }
@@ -156,7 +162,10 @@ impl LiveRoom {
 /// Tells a room's changes of presence until there are none left to tell.
 async fn tell(rooms: Arc<LiveRooms>, room: Arc<LiveRoom>) {
     while let Some(due) = next_due(&room) {
-        sleep(due.since(now())).await;
+        tokio::select! {
+            () = sleep(due.since(now())) => {}
+            () = room.changed.notified() => {}
+        }
         let mut present = room.present();
         if let Some(change) = present.presence.tick(now()) {
             let message = ServerMessage::Presence {

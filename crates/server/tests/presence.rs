@@ -184,6 +184,27 @@ async fn who_comes_later_is_not_told_of_those_who_came_and_went_before() {
 }
 
 #[tokio::test]
+async fn a_grace_that_runs_delays_nothing_that_is_told_of_others() {
+    let server = Server::start_with("[times]\npresence_grace_ms = 3600000");
+    let mut watcher = server.guest_in("lobby", "watcher").await;
+    let broken = server.guest_in("lobby", "broken").await;
+    watcher
+        .next_where(|message| names_joined(message, "broken"))
+        .await;
+    drop(broken);
+    let lost = |who: &Value| {
+        let users = who["users"].as_array().unwrap();
+        users.iter().any(|user| user["sessions"] == 0)
+    };
+    let who = json!({"type": "who", "id": "w", "room": "lobby"});
+    while !lost(&watcher.ok(who.clone()).await) {}
+    let _other = server.guest_in("lobby", "other").await;
+    watcher
+        .next_where(|message| names_joined(message, "other"))
+        .await;
+}
+
+#[tokio::test]
 async fn presence_over_http_is_the_same() {
     let server = Server::start();
     assert_eq!(server.http("GET", "/api/rooms/lobby/presence", "").0, 404);
