@@ -1,2 +1,110 @@
-//! The load generator.
-fn main() {}
+//! `madang-bench`: what a delivery, a connection and an `ok` cost.
+//!
+//! Each scenario starts a server of its own on an empty data folder, loads it from this one thread,
+//! and prints what it measured. It is a check as well: every delivery that the protocol promises is
+//! counted, and one that is lost, doubled or out of order ends the run with an error.
+//!
+//! Deliberately not: a test (its figures depend on the machine), or a client of many machines.
+//!
+//! Start with [`rooms`], the main road; [`idle`] and [`writers`] are the other two scenarios.
+
+mod clock;
+mod idle;
+mod latency;
+mod order;
+mod process;
+mod report;
+mod rooms;
+mod server;
+mod sessions;
+mod wire;
+mod writers;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use crate::report::Report;
+
+/// Measures what a delivery, a connection and an ok cost.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+    #[command(flatten)]
+    server: server::Options,
+    /// Prints JSON in place of tables.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Sessions in rooms that are written to at a steady rate.
+    Rooms(rooms::Settings),
+    /// Sessions that do nothing.
+    Idle(idle::Settings),
+    /// Writers with one message in flight each.
+    Writers(writers::Settings),
+    /// Every scenario at its default size.
+    All,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("madang-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let scenarios = async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        // Whichever way it ends, the server is dropped and thereby ended.
+        tokio::select! {
+            result = measure(cli) => result,
+            _ = interrupt.recv() => anyhow::bail!("interrupted"),
+            _ = terminate.recv() => anyhow::bail!("terminated"),
+        }
+    };
+    let reports = LocalSet::new().block_on(&runtime, scenarios)?;
+    if cli.json {
+        let json = serde_json::to_string_pretty(&reports).context("cannot write the figures")?;
+        println!("{json}");
+    }
+    Ok(())
+}
+
+async fn measure(cli: &Cli) -> anyhow::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    let mut take = |report: Report| {
+        if !cli.json {
+            println!("{report}");
+        }
+        reports.push(report);
+    };
+    match &cli.scenario {
+        Scenario::Rooms(settings) => take(rooms::measure(&cli.server, settings).await?),
+        Scenario::Idle(settings) => take(idle::measure(&cli.server, settings).await?),
+        Scenario::Writers(settings) => writers::measure(&cli.server, settings, take).await?,
+        Scenario::All => {
+            take(rooms::measure(&cli.server, &rooms::Settings::default()).await?);
+            for settings in [idle::Settings::default(), idle::Settings::bare()] {
+                take(idle::measure(&cli.server, &settings).await?);
+            }
+            writers::measure(&cli.server, &writers::Settings::default(), take).await?;
+        }
+    }
+    Ok(reports)
+}

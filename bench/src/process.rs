@@ -1,0 +1,124 @@
+//! What processes have used, from Linux's `/proc`.
+
+use std::{fs, time::Duration};
+
+use anyhow::Context;
+
+/// `/proc/PID/stat` counts processor time in hundredths of a second on every machine (the
+/// kernel's `USER_HZ`, proc_pid_stat(5)).
+const TICK: Duration = Duration::from_millis(10);
+
+/// Processor time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    /// Of the server that is measured.
+    pub(crate) server: Duration,
+    /// Of this process.
+    pub(crate) generator: Duration,
+    /// Of everything else on the machine, and what a hypervisor took: with much of it, a run tells
+    /// little.
+    pub(crate) others: Duration,
+}
+
+impl Usage {
+    /// Since the machine's start.
+    pub(crate) fn now(server: u32) -> anyhow::Result<Self> {
+        let server = cpu(&server.to_string())?;
+        let generator = cpu("self")?;
+        let all = machine_time(&read("stat")?).context("/proc/stat is not as expected")?;
+        let others = all.saturating_sub(server + generator);
+        Ok(Self {
+            server,
+            generator,
+            others,
+        })
+    }
+
+    /// Since then.
+    pub(crate) fn since(self, then: Self) -> Self {
+        Self {
+            server: self.server.saturating_sub(then.server),
+            generator: self.generator.saturating_sub(then.generator),
+            others: self.others.saturating_sub(then.others),
+        }
+    }
+}
+
+/// Bytes of a process that are in memory.
+pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
+    let status = read(&format!("{process}/status"))?;
+    resident_bytes(&status).context("/proc/PID/status is not as expected")
+}
+
+/// Processor time of all threads of a process, in user and kernel mode.
+fn cpu(process: &str) -> anyhow::Result<Duration> {
+    let stat = read(&format!("{process}/stat"))?;
+    process_time(&stat).context("/proc/PID/stat is not as expected")
+}
+
+fn read(file: &str) -> anyhow::Result<String> {
+    let path = format!("/proc/{file}");
+    fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+}
+
+fn process_time(stat: &str) -> Option<Duration> {
+    // The program's name, the second field, may hold blanks and parentheses itself.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    // The state is field 3; utime and stime are 14 and 15.
+    let mut fields = fields.split(' ').skip(14 - 3);
+    let mut ticks = || fields.next()?.parse::<u32>().ok();
+    Some(TICK * (ticks()? + ticks()?))
+}
+
+fn machine_time(stat: &str) -> Option<Duration> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks = line.split_whitespace().map(str::parse);
+    let ticks: Vec<u32> = ticks.collect::<Result<_, _>>().ok()?;
+    // After user, nice, system, idle, iowait, irq, softirq and steal come guests, counted in user.
+    let [user, nice, system, _, _, irq, softirq, steal, ..] = *ticks else {
+        return None;
+    };
+    Some(TICK * (user + nice + system + irq + softirq + steal))
+}
+
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_used_its_time_in_user_and_in_kernel_mode() {
+        let stat = "7 (a ) (b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 9 9 20 0 4 0 1 2 3\n";
+        assert_eq!(process_time(stat), Some(Duration::from_secs(3)));
+        assert_eq!(process_time("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn the_machine_used_what_it_was_not_idle() {
+        let stat = "cpu  100 10 50 9999 9999 10 20 10 7 7\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(machine_time(stat), Some(Duration::from_secs(2)));
+        assert_eq!(machine_time("cpu0 1 1 1 1 1 1 1 1\n"), None);
+    }
+
+    #[test]
+    fn resident_memory_is_in_bytes() {
+        let status = "Name:\tmadang\nVmHWM:\t  9999 kB\nVmRSS:\t    12 kB\n";
+        assert_eq!(resident_bytes(status), Some(12 * 1024));
+        assert_eq!(resident_bytes("Name:\tmadang\n"), None);
+    }
+
+    #[test]
+    fn this_machine_can_be_looked_at() {
+        let own = std::process::id();
+        assert!(resident(own).unwrap() > 0);
+        let usage = Usage::now(own).unwrap();
+        assert!(usage.since(usage).others.is_zero());
+    }
+}

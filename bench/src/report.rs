@@ -1,0 +1,106 @@
+//! What a scenario measured, as a table or as JSON.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use crate::process::Usage;
+
+/// One scenario's figures.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    scenario: String,
+    figures: Vec<Figure>,
+}
+
+#[derive(Debug, Serialize)]
+struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+}
+
+impl Report {
+    /// Of the scenario that `scenario` describes.
+    pub(crate) fn new(scenario: String) -> Self {
+        Self {
+            scenario,
+            figures: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(mut self, name: &'static str, value: f64, unit: &'static str) -> Self {
+        self.figures.push(Figure { name, value, unit });
+        self
+    }
+
+    /// What the processors did during `took`: the last lines of every report.
+    pub(crate) fn add_usage(self, usage: Usage, took: Duration) -> Self {
+        let share = |used: Duration| used.as_secs_f64() / took.as_secs_f64() * 100.0;
+        self.add("server CPU", share(usage.server), "% of a core")
+            .add("generator CPU", share(usage.generator), "% of a core")
+            .add("others' CPU", share(usage.others), "% of a core")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.scenario)?;
+        for Figure { name, value, unit } in &self.figures {
+            writeln!(f, "  {name:<28}{:>12} {unit}", number(*value))?;
+        }
+        Ok(())
+    }
+}
+
+/// A value with about three digits that mean something, and its thousands apart.
+fn number(value: f64) -> String {
+    if value < 10.0 {
+        return format!("{value:.2}");
+    }
+    if value < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut apart = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            apart.push(',');
+        }
+        apart.push(digit);
+    }
+    apart
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_shows_as_many_digits_as_mean_something() {
+        for (value, text) in [
+            (0.0, "0.00"),
+            (6.704, "6.70"),
+            (12.34, "12.3"),
+            (999.4, "999"),
+            (1000.0, "1,000"),
+            (49_999.7, "50,000"),
+            (1_234_567.0, "1,234,567"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn a_table_has_one_line_a_figure() {
+        let report = Report::new("rooms: small".to_owned())
+            .add("deliveries", 50_012.0, "/s")
+            .add("ok p99", 3.21, "ms");
+        assert_eq!(
+            report.to_string(),
+            "rooms: small\n  \
+             deliveries                        50,012 /s\n  \
+             ok p99                              3.21 ms\n"
+        );
+    }
+}
