@@ -11,7 +11,7 @@ use std::{error::Error, thread};
 use store::{CommitError, Outcome, Store, Write};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::yard::now;
+use crate::clock::now;
 
 /// Writes in one transaction at most: it bounds how long the first of them waits.
 const BATCH: usize = 256;

@@ -14,6 +14,8 @@
 //! | `page` | the chat page |
 //! | `identity`, `admin` | who asks, and whether it is the admin |
 //! | `yard` | what WebSocket and REST share |
+//! | `refused` | errors as HTTP answers |
+//! | `clock` | the time |
 //! | [`talk`] | `madang chat`, a chat in the terminal |
 //!
 //! A message's way is `chat` → `journal` → (stored) → `live` → every session of the room, and then the
@@ -21,6 +23,7 @@
 
 mod admin;
 mod chat;
+mod clock;
 pub mod config;
 mod identity;
 mod journal;
@@ -28,6 +31,7 @@ pub mod listener;
 mod live;
 mod page;
 mod reads;
+mod refused;
 mod rest;
 pub mod serve;
 pub mod talk;

@@ -17,7 +17,7 @@ use rooms::{
 use store::RoomHead;
 use tokio::{runtime::Handle, sync::Notify, time::sleep};
 
-use crate::{reads::Reads, yard::now};
+use crate::{clock::now, reads::Reads};
 
 /// Events in one page for a session that is behind.
 const PAGE_EVENTS: u64 = 200;

@@ -38,9 +38,19 @@ pub(crate) fn router() -> Router {
         )
 }
 
+/// Answers for every address that is nobody's.
+pub(crate) async fn not_found() -> Response {
+    not_found_response()
+}
+
+fn not_found_response() -> Response {
+    let message = "There is nothing at this address; the page is at /\n";
+    (StatusCode::NOT_FOUND, message).into_response()
+}
+
 fn serve(name: &str, request: &HeaderMap) -> Response {
     let Some(EmbeddedFile { data, metadata }) = Files::get(name) else {
-        return (StatusCode::NOT_FOUND, "there is no such file\n").into_response();
+        return not_found_response();
     };
     // The browser asks each time and gets the bytes only when they have changed.
     let hash = metadata.sha256_hash();

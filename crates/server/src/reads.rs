@@ -8,6 +8,8 @@ use tokio::sync::Semaphore;
 
 /// Reads at one time: as many as there are connections, so that no thread waits for one.
 const AT_ONCE: usize = 4;
+/// Bytes of events in one page of a room's history, above one event.
+pub(crate) const HISTORY_BYTES: usize = 256 * 1024;
 /// When a client may try again after a failure of storage.
 pub(crate) const RETRY_MS: u64 = 1_000;
 

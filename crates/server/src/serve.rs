@@ -10,16 +10,8 @@ use store::{Recovery, Store};
 use tokio::net::TcpListener;
 
 use crate::{
-    admin::AdminToken,
-    chat::Chat,
-    config::Config,
-    journal::Journal,
-    listener,
-    live::LiveRooms,
-    page,
-    reads::Reads,
-    rest,
-    yard::{Yard, now},
+    admin::AdminToken, chat::Chat, clock::now, config::Config, journal::Journal, listener,
+    live::LiveRooms, page, reads::Reads, rest, yard::Yard,
 };
 
 /// A server that has its data and its port, and serves when it is [run](Server::run).
@@ -106,7 +98,8 @@ impl Server {
         let router = Router::new()
             .merge(page::router())
             .merge(chat.into_router())
-            .merge(rest::router(yard.clone()));
+            .merge(rest::router(yard.clone()))
+            .fallback(page::not_found);
         let times = &yard.config.times;
         let head = Duration::from_millis(times.request_head_ms);
         let mut failed = None;

@@ -1,12 +1,13 @@
 //! What the WebSocket endpoint and the REST interface share.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use rooms::{Content, Error, ErrorCode, Key, RoomName, Seq, Timestamp, User, Who};
 use store::{Outcome, Write};
 
 use crate::{
     admin::AdminToken,
+    clock::now,
     config::Config,
     journal::Journal,
     live::LiveRooms,
@@ -96,9 +97,4 @@ impl Yard {
             None => Err(no_such_room(room)),
         }
     }
-}
-
-/// The time.
-pub(crate) fn now() -> Timestamp {
-    SystemTime::now().into()
 }

@@ -12,13 +12,10 @@ use tokio::sync::oneshot;
 
 use super::{Chat, id, place::Place, visit::Visit};
 use crate::{
+    clock::now,
     live::{LiveRooms, frame},
-    reads::{no_such_room, unavailable},
-    yard::now,
+    reads::{HISTORY_BYTES, no_such_room, unavailable},
 };
-
-/// Bytes of events in one answer to `history`, above one event.
-pub(crate) const HISTORY_BYTES: usize = 256 * 1024;
 
 impl Chat {
     /// Takes a command. What needs the disk is handed on and answered when it is done; nothing

@@ -11,7 +11,7 @@ use super::{
     Chat,
     visit::{Opening, Visit},
 };
-use crate::{identity::Credentials, reads::RETRY_MS, rest::Refused};
+use crate::{identity::Credentials, reads::RETRY_MS, refused::Refused};
 
 impl Chat {
     /// Decides over an opening request.

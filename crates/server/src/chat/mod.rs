@@ -6,8 +6,6 @@ mod handshake;
 mod place;
 mod visit;
 
-pub(crate) use commands::HISTORY_BYTES;
-
 use std::sync::Arc;
 
 use madang::{
@@ -22,11 +20,7 @@ use self::{
     commands::Order,
     visit::{Opening, Visit},
 };
-use crate::{
-    live::frame,
-    reads::RETRY_MS,
-    yard::{Yard, now},
-};
+use crate::{clock::now, live::frame, reads::RETRY_MS, yard::Yard};
 
 /// The version of the wire protocol.
 const PROTOCOL: u32 = 1;

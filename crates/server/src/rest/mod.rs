@@ -12,7 +12,7 @@ use ::rooms::{Error, ErrorCode};
 use axum::{
     Json, Router,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -20,7 +20,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::schema::Security;
-use crate::yard::Yard;
+use crate::{refused::Refused, yard::Yard};
 
 /// The document's head; the routes add themselves.
 #[derive(OpenApi)]
@@ -75,61 +75,4 @@ async fn wrong_method() -> Response {
         Refused::body(&Error::new(ErrorCode::UnknownType, message)),
     )
         .into_response()
-}
-
-/// A request that is answered with an error: the same JSON as over a WebSocket, with the HTTP status
-/// for it.
-#[derive(Debug)]
-pub(crate) struct Refused(pub(crate) Error);
-
-impl Refused {
-    /// The body alone.
-    pub(crate) fn body(error: &Error) -> Json<&Error> {
-        Json(error)
-    }
-
-    fn status(&self) -> StatusCode {
-        match self.0.code {
-            ErrorCode::BadJson | ErrorCode::UnknownType | ErrorCode::BadField => {
-                StatusCode::BAD_REQUEST
-            }
-            ErrorCode::TooLong if self.0.field.is_none() => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorCode::TooLong => StatusCode::BAD_REQUEST,
-            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-            ErrorCode::Forbidden | ErrorCode::NotSubscribed => StatusCode::FORBIDDEN,
-            ErrorCode::NoSuchRoom
-            | ErrorCode::NoSuchMessage
-            | ErrorCode::NoSuchUser
-            | ErrorCode::NoSuchService => StatusCode::NOT_FOUND,
-            ErrorCode::Conflict | ErrorCode::Cancelled => StatusCode::CONFLICT,
-            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::Busy | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorCode::Timeout => StatusCode::REQUEST_TIMEOUT,
-            ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let mut response = (self.status(), Self::body(&self.0)).into_response();
-        let headers = response.headers_mut();
-        if self.0.code == ErrorCode::Unauthorized {
-            // RFC 9110 §11.6.1: a 401 tells how to authenticate.
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(millis) = self.0.retry_after_ms {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(millis.div_ceil(1_000)),
-            );
-        }
-        response
-    }
 }

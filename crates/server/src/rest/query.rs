@@ -10,8 +10,12 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use super::Refused;
-use crate::{identity::Credentials, yard::Yard};
+use crate::{identity::Credentials, refused::Refused, yard::Yard};
+
+/// Rooms or sessions in one answer at most.
+const MOST_LISTED: u64 = 1_000;
+/// And by default.
+const SOME_LISTED: u64 = 100;
 
 /// The query's parameters and who asks.
 pub(super) struct Query {
@@ -44,6 +48,16 @@ impl Query {
         parse(text)
             .map(Some)
             .ok_or_else(|| Error::bad_field(name, message()))
+    }
+
+    /// How many to list at most: 1 to [`MOST_LISTED`].
+    pub(super) fn limit(&self) -> Result<u64, Error> {
+        let expected = format!("a number from 1 to {MOST_LISTED}");
+        let limit = self.parsed("limit", &expected, |text| {
+            let limit = text.parse().ok();
+            limit.filter(|limit| (1..=MOST_LISTED).contains(limit))
+        })?;
+        Ok(limit.unwrap_or(SOME_LISTED))
     }
 
     /// What the request shows of its sender, or nothing.

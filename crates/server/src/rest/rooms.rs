@@ -13,19 +13,14 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::{
-    Refused,
     query::{Body, Query, Room},
     schema,
 };
 use crate::{
-    chat::HISTORY_BYTES,
-    reads::{no_such_room, unavailable},
+    reads::{HISTORY_BYTES, no_such_room, unavailable},
+    refused::Refused,
     yard::Yard,
 };
-
-/// Rooms in one answer at most, and by default.
-const MOST_ROOMS: u64 = 1_000;
-const SOME_ROOMS: u64 = 100;
 
 /// The rooms, by name
 #[utoipa::path(get, path = "/api/rooms", tag = "rooms",
@@ -45,12 +40,7 @@ pub(super) async fn list_rooms(
 ) -> Result<Response, Refused> {
     yard.may_read(&query).await?;
     let after = query.parsed("after", "a room's name", |text| RoomName::parse(text).ok())?;
-    let limit = query.parsed("limit", "a number from 1 to 1000", |text| {
-        text.parse()
-            .ok()
-            .filter(|limit| (1..=MOST_ROOMS).contains(limit))
-    })?;
-    let limit = limit.unwrap_or(SOME_ROOMS);
+    let limit = query.limit()?;
     let mut rooms = yard
         .reads
         .read(move |readers| readers.rooms(after.as_ref(), limit + 1))

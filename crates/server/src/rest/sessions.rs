@@ -12,12 +12,8 @@ use axum::{
 use serde_json::json;
 use store::{SessionFilter, SessionState};
 
-use super::{Refused, query::Query, schema};
-use crate::yard::Yard;
-
-/// Sessions in one answer at most, and by default.
-const MOST: u64 = 1_000;
-const SOME: u64 = 100;
+use super::{query::Query, schema};
+use crate::{refused::Refused, yard::Yard};
 
 /// The sessions, latest first
 #[utoipa::path(get, path = "/api/sessions", tag = "sessions",
@@ -42,10 +38,7 @@ pub(super) async fn list_sessions(
     query: Query,
 ) -> Result<Response, Refused> {
     yard.admit_admin(&headers)?;
-    let limit = query.parsed("limit", "a number from 1 to 1000", |text| {
-        text.parse().ok().filter(|limit| (1..=MOST).contains(limit))
-    })?;
-    let limit = limit.unwrap_or(SOME);
+    let limit = query.limit()?;
     let filter = SessionFilter {
         state: query.parsed("state", "'open' or 'closed'", |text| match text {
             "open" => Some(SessionState::Open),
