@@ -175,10 +175,9 @@ where
                 return Poll::Ready(Step::End(closed.clone()));
             }
             // A peer that sends faster than it reads is not read: its commands wait with the peer.
-            if self.session.outbox().waiting() > self.settings.max_outgoing / 4 {
-                return Poll::Pending;
-            }
+            let full = self.session.outbox().waiting() > self.settings.max_outgoing / 4;
             let received = match &self.phase {
+                Phase::Open if full => Poll::Pending,
                 Phase::Open | Phase::Closing(_) => self.incoming.poll_event(&mut self.io, cx),
                 Phase::Draining(_) => self.incoming.poll_discard(&mut self.io, cx),
                 Phase::Answering(_) | Phase::Over(_) => Poll::Pending,
