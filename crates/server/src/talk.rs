@@ -77,7 +77,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         name,
         last,
     } = options;
-    let base = url.trim_end_matches('/').replacen("http", "ws", 1);
+    let base = url.trim_end_matches('/').trim_end_matches("/ws");
+    let base = base.replacen("http", "ws", 1);
     let encode =
         |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
     let (room, name) = (encode(room.as_str()), encode(name.as_str()));
