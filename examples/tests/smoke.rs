@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt};
-use tokio_tungstenite::{connect_async, tungstenite::Message};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
 /// An example that runs until it is dropped, at the address it printed.
 struct Running {
@@ -64,29 +65,29 @@ async fn chat_tells_everyone_what_was_said_before_and_now() {
         .await
         .unwrap();
     kang.send(Message::text("여기 누구 있어요?")).await.unwrap();
+    // Heard, and so before whatever comes later.
+    let mut heard_by_kang = lines(&mut kang, 2).await;
     let (mut shin, _) = connect_async(url("%EC%8B%A0%EB%8F%99%EC%97%BD"))
         .await
         .unwrap();
     shin.send(Message::text("네!")).await.unwrap();
+    heard_by_kang.extend(lines(&mut kang, 2).await);
 
-    let mut heard = Vec::new();
-    for socket in [&mut kang, &mut shin] {
-        let mut lines = Vec::new();
-        for _ in 0..4 {
-            lines.push(
-                socket
-                    .next()
-                    .await
-                    .unwrap()
-                    .unwrap()
-                    .into_text()
-                    .unwrap()
-                    .to_string(),
-            );
-        }
-        heard.push(lines);
-    }
-    assert_eq!(heard[0], heard[1]);
-    let last = heard[0].last().unwrap();
+    assert_eq!(lines(&mut shin, 4).await, heard_by_kang);
+    let last = heard_by_kang.last().unwrap();
     assert!(last.contains("신동엽") && last.contains("네!"), "{last}");
+}
+
+/// The next messages.
+async fn lines(
+    socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>,
+    count: usize,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    while lines.len() < count {
+        let message = socket.next().await.expect("the connection stays open");
+        let text = message.expect("a message").into_text();
+        lines.push(text.expect("a text").to_string());
+    }
+    lines
 }
