@@ -68,6 +68,20 @@ fn a_data_folder_in_use_is_refused() {
     assert!(said.contains("in use by another madang"), "{said}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_people_said_is_readable_by_the_servers_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start();
+    server.guest_in("lobby", "A").await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&server.data()), 0o700);
+    for file in fs::read_dir(server.data()).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
 #[test]
 fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
