@@ -224,12 +224,12 @@ impl Topic {
     /// The cursor of a reader that has had everything up to `seq`, from the log; and what it is
     /// sent when that brings it back into the ring.
     pub(crate) fn resume(&self, seq: u64, reader: SessionId) -> (Cursor, Option<Frame>) {
-        let mut probe = self.state().ring.after(seq);
-        let cursor = probe;
-        let behind = matches!(
-            self.state().ring.next(&mut probe, reader),
-            Next::Behind { .. }
-        );
+        let state = self.state();
+        let cursor = state.ring.after(seq);
+        let next = state.ring.next(&mut cursor.clone(), reader);
+        let behind = matches!(next, Next::Behind { .. });
+        // The log may have locks of its own, under which it appends to this topic.
+        drop(state);
         let caught_up = if behind { None } else { self.0.log.caught_up() };
         (cursor, caught_up)
     }
