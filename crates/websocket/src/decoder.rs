@@ -8,8 +8,9 @@ use crate::{Close, ProtocolError, Role};
 /// What a peer may ask of our memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most bytes of one message, all its fragments together. A frame that would go over it is
-    /// refused when its header has come, before its payload. 64 KiB by default.
+    /// Most bytes of one message, all its fragments together, decompressed. A frame that would go
+    /// over it is refused when its header has come, before its payload; one that goes over it
+    /// when it is decompressed, there. 64 KiB by default.
     pub max_message: usize,
 }
 
@@ -31,6 +32,21 @@ pub enum Event<'i> {
     Text(Cow<'i, str>),
     /// A binary message.
     Binary(Cow<'i, [u8]>),
+    /// A piece of a text message, where [parts](Decoder::in_parts) are asked for; cut between two
+    /// characters.
+    TextPart {
+        /// The piece. Only a last one may be empty.
+        text: Cow<'i, str>,
+        /// Whether the message ends with it.
+        last: bool,
+    },
+    /// A piece of a binary message, where [parts](Decoder::in_parts) are asked for.
+    BinaryPart {
+        /// The piece. Only a last one may be empty.
+        bytes: Cow<'i, [u8]>,
+        /// Whether the message ends with it.
+        last: bool,
+    },
     /// A ping: answer with a pong of the same payload (RFC 6455 §5.5.2).
     Ping(Cow<'i, [u8]>),
     /// A pong.
@@ -45,6 +61,14 @@ impl Event<'_> {
         match self {
             Self::Text(text) => Event::Text(Cow::Owned(text.into_owned())),
             Self::Binary(bytes) => Event::Binary(Cow::Owned(bytes.into_owned())),
+            Self::TextPart { text, last } => Event::TextPart {
+                text: Cow::Owned(text.into_owned()),
+                last,
+            },
+            Self::BinaryPart { bytes, last } => Event::BinaryPart {
+                bytes: Cow::Owned(bytes.into_owned()),
+                last,
+            },
             Self::Ping(payload) => Event::Ping(Cow::Owned(payload.into_owned())),
             Self::Pong(payload) => Event::Pong(Cow::Owned(payload.into_owned())),
             Self::Close(close) => Event::Close(close),
@@ -58,9 +82,19 @@ impl Event<'_> {
 /// memory on the heap, so that a connection that says nothing costs nothing.
 #[derive(Debug)]
 pub struct Decoder {
-    role: Role,
-    limits: Limits,
+    rules: Rules,
     state: State,
+}
+
+/// What was agreed on and asked for.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) role: Role,
+    pub(crate) limits: Limits,
+    /// Whether messages may come compressed (RFC 7692).
+    pub(crate) inflating: bool,
+    /// Whether messages are handed out as they come.
+    pub(crate) parts: bool,
 }
 
 #[derive(Debug)]
@@ -92,10 +126,31 @@ impl Decoder {
     /// A decoder for a new connection in which we are `role`.
     pub fn new(role: Role, limits: Limits) -> Self {
         Self {
-            role,
-            limits,
+            rules: Rules {
+                role,
+                limits,
+                inflating: false,
+                parts: false,
+            },
             state: State::Open(None),
         }
+    }
+
+    /// Takes compressed messages too: permessage-deflate was agreed on, without context takeover by
+    /// the peer (RFC 7692).
+    #[must_use]
+    pub fn inflating(mut self) -> Self {
+        self.rules.inflating = true;
+        self
+    }
+
+    /// Hands out messages piece by piece as they come, so that one may be longer than memory:
+    /// [`Event::TextPart`] and [`Event::BinaryPart`] in place of whole messages. A compressed
+    /// message comes in one piece.
+    #[must_use]
+    pub fn in_parts(mut self) -> Self {
+        self.rules.parts = true;
+        self
     }
 
     /// Takes bytes off the front of `input` until one event is whole. `Ok(None)` means that the
@@ -123,7 +178,7 @@ impl Decoder {
             }
             State::Failed(error) => return Err(*error),
         };
-        let received = next_event(self.role, self.limits, held, input);
+        let received = next_event(&self.rules, held, input);
         match &received {
             Ok(Some(Event::Close(_))) => self.state = State::Closed,
             Ok(_) => {}
@@ -139,19 +194,18 @@ impl Decoder {
 }
 
 fn next_event<'i>(
-    role: Role,
-    limits: Limits,
+    rules: &Rules,
     held: &mut Option<Box<Held>>,
     input: &mut &'i mut [u8],
 ) -> Result<Option<Event<'i>>, ProtocolError> {
     loop {
-        let Some(payload) = next_payload(role, limits, held, input)? else {
+        let Some(payload) = next_payload(rules, held, input)? else {
             return Ok(None);
         };
         let event = if payload.opcode.is_control() {
             payload.receive_control(held, input)?
         } else {
-            payload.receive_data(held, input)?
+            payload.receive_data(held, input, rules)?
         };
         if held
             .as_ref()
@@ -167,8 +221,7 @@ fn next_event<'i>(
 
 /// The frame in whose payload we are: the one held, or the one whose header comes next.
 fn next_payload(
-    role: Role,
-    limits: Limits,
+    rules: &Rules,
     held: &mut Option<Box<Held>>,
     input: &mut &mut [u8],
 ) -> Result<Option<Payload>, ProtocolError> {
@@ -177,14 +230,14 @@ fn next_payload(
         Some(FrameSoFar::Header(so_far)) => so_far,
         None => HeaderSoFar::default(),
     };
-    let Some(header) = so_far.receive(input, role)? else {
+    let Some(header) = so_far.receive(input, rules)? else {
         if !so_far.is_empty() {
             held.get_or_insert_default().frame = Some(FrameSoFar::Header(so_far));
         }
         return Ok(None);
     };
     let message = held.as_ref().and_then(|held| held.message.as_ref());
-    Payload::begin(header, message, limits).map(Some)
+    Payload::begin(header, message, rules).map(Some)
 }
 
 #[cfg(test)]

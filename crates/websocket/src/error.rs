@@ -45,6 +45,9 @@ pub enum ProtocolError {
     /// A text message is not UTF-8.
     #[error("text that is not UTF-8")]
     NotUtf8,
+    /// A compressed message that cannot be decompressed, or ends before its end.
+    #[error("compressed message that is damaged")]
+    BadDeflate,
     /// The payload of a close frame is one byte, half of a close code.
     #[error("close payload of one byte")]
     HalfCloseCode,
@@ -62,12 +65,12 @@ impl ProtocolError {
     /// | error | code |
     /// |---|---|
     /// | [`TooBig`](Self::TooBig) | 1009 |
-    /// | [`NotUtf8`](Self::NotUtf8), [`ReasonNotUtf8`](Self::ReasonNotUtf8) | 1007 |
+    /// | [`NotUtf8`](Self::NotUtf8), [`ReasonNotUtf8`](Self::ReasonNotUtf8), [`BadDeflate`](Self::BadDeflate) | 1007 |
     /// | every other | 1002 |
     pub fn close(&self) -> Close {
         let code = match self {
             Self::TooBig { .. } => CloseCode::TOO_BIG,
-            Self::NotUtf8 | Self::ReasonNotUtf8 => CloseCode::INVALID_DATA,
+            Self::NotUtf8 | Self::ReasonNotUtf8 | Self::BadDeflate => CloseCode::INVALID_DATA,
             _ => CloseCode::PROTOCOL,
         };
         Close::new(code, self.to_string())

@@ -1,67 +1,159 @@
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 
+use crate::deflate::{self, Deflate};
 use crate::header::{self, MAX_CONTROL};
 use crate::{Close, Opcode, mask};
 
-/// One message from server to client, encoded: a single final frame without a mask.
+/// One message from server to client: a single final frame without a mask.
 ///
-/// It is encoded once and shared; a clone counts a reference. RFC 6455 §5.1 forbids a mask in
-/// this direction, which is what makes the bytes the same for every receiver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame(Bytes);
+/// It is made once and shared; a clone counts a reference. RFC 6455 §5.1 forbids a mask in
+/// this direction, which is what makes the bytes the same for every receiver. They are
+/// compressed at most once, when the first receiver wants it so.
+#[derive(Debug, Clone)]
+pub struct Frame(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    opcode: Opcode,
+    payload: Bytes,
+    /// The payload compressed with the largest window; `None` where that does not shrink it.
+    deflated: OnceLock<Option<Bytes>>,
+}
+
+/// A frame's bytes for the receivers of one kind: a header and a payload, to be written one
+/// behind the other.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    header: [u8; header::LONGEST_UNMASKED],
+    header_len: u8,
+    payload: Bytes,
+}
 
 impl Frame {
     /// A text message.
-    pub fn text(text: &str) -> Self {
-        Self::encode(Opcode::Text, text.as_bytes())
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(Opcode::Text, text.into().into())
     }
 
     /// A binary message.
-    pub fn binary(payload: &[u8]) -> Self {
-        Self::encode(Opcode::Binary, payload)
+    pub fn binary(payload: impl Into<Bytes>) -> Self {
+        Self::new(Opcode::Binary, payload.into())
     }
 
     /// A ping. Of a payload of more than 125 bytes the first 125 are sent (§5.5).
     pub fn ping(payload: &[u8]) -> Self {
-        Self::encode(Opcode::Ping, &payload[..payload.len().min(MAX_CONTROL)])
+        Self::control(Opcode::Ping, payload)
     }
 
     /// A pong. It answers a ping with the ping's payload (§5.5.3); more than 125 bytes are cut.
     pub fn pong(payload: &[u8]) -> Self {
-        Self::encode(Opcode::Pong, &payload[..payload.len().min(MAX_CONTROL)])
+        Self::control(Opcode::Pong, payload)
     }
 
     /// A close frame, empty for `None` and for a code that must not be sent.
     pub fn close(close: Option<&Close>) -> Self {
         let payload = close.map(Close::payload).unwrap_or_default();
-        Self::encode(Opcode::Close, &payload)
+        Self::new(Opcode::Close, payload.into())
     }
 
-    /// The bytes to write to the socket.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    /// The bytes for a receiver with this agreement on compression.
+    pub fn encode(&self, deflate: Option<Deflate>) -> Encoded {
+        let Shared {
+            opcode, payload, ..
+        } = &*self.0;
+        let deflated = match deflate {
+            Some(deflate) if !opcode.is_control() && deflate.takes(payload.len()) => {
+                self.deflated(deflate)
+            }
+            _ => None,
+        };
+        match deflated {
+            Some(payload) => Encoded::new(header::RSV1, *opcode, payload),
+            None => Encoded::new(0, *opcode, payload.clone()),
+        }
     }
 
-    /// The bytes to write to the socket.
-    pub fn into_bytes(self) -> Bytes {
-        self.0
+    fn deflated(&self, deflate: Deflate) -> Option<Bytes> {
+        let Shared {
+            payload, deflated, ..
+        } = &*self.0;
+        if deflate.is_shared_at(payload.len()) {
+            let compress = || deflate::compress_shared(payload).map(Bytes::from);
+            deflated.get_or_init(compress).clone()
+        } else {
+            deflate::compress(payload, deflate.window_bits()).map(Bytes::from)
+        }
     }
 
-    /// How many bytes go to the socket, the header included.
+    /// The bytes for a receiver without compression.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let encoded = self.encode(None);
+        [encoded.header(), encoded.payload()].concat()
+    }
+
+    /// How many bytes go to a socket without compression, the header included.
     #[expect(
         clippy::len_without_is_empty,
         reason = "a frame has a header, it is never empty"
     )]
     pub fn len(&self) -> usize {
-        self.0.len()
+        let length = self.0.payload.len();
+        header::unmasked_len(length) + length
     }
 
-    fn encode(opcode: Opcode, payload: &[u8]) -> Self {
-        let header_len = header::written_len(payload.len(), None);
-        let mut bytes = Vec::with_capacity(header_len + payload.len());
-        header::write(opcode, payload.len(), None, &mut bytes);
-        bytes.extend_from_slice(payload);
-        Self(bytes.into())
+    fn control(opcode: Opcode, payload: &[u8]) -> Self {
+        let payload = &payload[..payload.len().min(MAX_CONTROL)];
+        Self::new(opcode, Bytes::copy_from_slice(payload))
+    }
+
+    fn new(opcode: Opcode, payload: Bytes) -> Self {
+        Self(Arc::new(Shared {
+            opcode,
+            payload,
+            deflated: OnceLock::new(),
+        }))
+    }
+}
+
+/// Frames are equal when they say the same.
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        let (own, other) = (&*self.0, &*other.0);
+        own.opcode == other.opcode && own.payload == other.payload
+    }
+}
+
+impl Eq for Frame {}
+
+impl Encoded {
+    fn new(reserved: u8, opcode: Opcode, payload: Bytes) -> Self {
+        let (header, header_len) = header::unmasked(reserved, opcode, payload.len());
+        Self {
+            header,
+            header_len,
+            payload,
+        }
+    }
+
+    /// What is written first.
+    pub fn header(&self) -> &[u8] {
+        &self.header[..usize::from(self.header_len)]
+    }
+
+    /// What is written behind the header.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Bytes of both.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a frame has a header, it is never empty"
+    )]
+    pub fn len(&self) -> usize {
+        usize::from(self.header_len) + self.payload.len()
     }
 }
 
@@ -73,7 +165,7 @@ impl From<&str> for Frame {
 
 impl From<String> for Frame {
     fn from(text: String) -> Self {
-        Self::text(&text)
+        Self::text(text)
     }
 }
 
@@ -82,16 +174,25 @@ impl From<String> for Frame {
 /// RFC 6455 §5.3: take a fresh `mask` from a strong source of entropy for every frame, so that
 /// who gives the payload cannot choose the bytes on the wire. The payload of a control frame has
 /// at most 125 bytes (§5.5): what is over is cut. [`Close::payload`] gives the one of a close
-/// frame.
+/// frame. [`Deflate::encode_masked`] does the same where compression was agreed on.
 pub fn encode_masked(opcode: Opcode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     let most = if opcode.is_control() {
         MAX_CONTROL
     } else {
         usize::MAX
     };
-    let payload = &payload[..payload.len().min(most)];
-    out.reserve(header::written_len(payload.len(), Some(mask)) + payload.len());
-    header::write(opcode, payload.len(), Some(mask), out);
+    append_masked(0, opcode, &payload[..payload.len().min(most)], mask, out);
+}
+
+pub(crate) fn append_masked(
+    reserved: u8,
+    opcode: Opcode,
+    payload: &[u8],
+    mask: [u8; 4],
+    out: &mut Vec<u8>,
+) {
+    out.reserve(header::unmasked_len(payload.len()) + mask.len() + payload.len());
+    header::append_masked(reserved, opcode, payload.len(), mask, out);
     let start = out.len();
     out.extend_from_slice(payload);
     mask::apply(&mut out[start..], mask);

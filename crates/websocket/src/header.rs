@@ -1,7 +1,13 @@
+use crate::decoder::Rules;
 use crate::{Opcode, ProtocolError, Role};
 
-/// The longest header: two bytes, a length of eight, a mask of four.
-const LONGEST: usize = 14;
+/// The longest header without a mask: two bytes and a length of eight.
+pub(crate) const LONGEST_UNMASKED: usize = 10;
+/// The longest header: the same and a mask of four.
+const LONGEST: usize = LONGEST_UNMASKED + 4;
+
+/// The bit that marks a compressed message, on its first frame (RFC 7692 §6).
+pub(crate) const RSV1: u8 = 0x40;
 
 /// RFC 6455 §5.5: the payload of a control frame has at most 125 bytes.
 pub(crate) const MAX_CONTROL: usize = 125;
@@ -11,6 +17,8 @@ pub(crate) const MAX_CONTROL: usize = 125;
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
+    /// The first frame of a compressed message.
+    pub(crate) compressed: bool,
     pub(crate) length: u64,
     /// Present exactly when the peer is a client.
     pub(crate) mask: Option<[u8; 4]>,
@@ -19,17 +27,22 @@ pub(crate) struct Header {
 impl Header {
     /// Reads a header at the front of `bytes` and tells how many bytes it has; `None` when it is
     /// not all there. Each field is judged as soon as it has come.
-    fn parse(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, ProtocolError> {
+    fn parse(bytes: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
         };
-        // §5.2: RSV1 to RSV3 are 0 unless an extension that defines them was negotiated. None is
-        // yet; permessage-deflate will take RSV1 (0x40) on the first frame of a message here.
-        if first & 0x70 != 0 {
+        // §5.2: RSV1 to RSV3 are 0 unless an extension that defines them was negotiated. RFC 7692
+        // §6 gives RSV1 to the first frame of a data message, and to no other.
+        let reserved = first & 0x70;
+        if reserved != 0 && !(reserved == RSV1 && rules.inflating) {
             return Err(ProtocolError::ReservedBits);
         }
+        let compressed = reserved == RSV1;
         let fin = first & 0x80 != 0;
         let opcode = Opcode::parse(first & 0x0F)?;
+        if compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err(ProtocolError::ReservedBits);
+        }
         // §5.5: control frames must not be fragmented.
         if opcode.is_control() && !fin {
             return Err(ProtocolError::FragmentedControl);
@@ -40,7 +53,7 @@ impl Header {
         };
         // §5.1: a server closes on a frame that is not masked, a client on one that is.
         let masked = second & 0x80 != 0;
-        match role {
+        match rules.role {
             Role::Server if !masked => return Err(ProtocolError::Unmasked),
             Role::Client if masked => return Err(ProtocolError::Masked),
             Role::Server | Role::Client => {}
@@ -64,6 +77,7 @@ impl Header {
         let header = Self {
             fin,
             opcode,
+            compressed,
             length,
             mask,
         };
@@ -97,34 +111,55 @@ fn parse_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Protoco
     Ok(Some((length, rest)))
 }
 
-/// The header of one unfragmented frame is appended to `out`.
-pub(crate) fn write(opcode: Opcode, length: usize, mask: Option<[u8; 4]>, out: &mut Vec<u8>) {
-    let mask_bit = if mask.is_some() { 0x80 } else { 0 };
-    out.push(0x80 | opcode as u8);
-    match length {
-        0..=125 => out.push(mask_bit | length as u8),
+/// The header of one unfragmented frame without a mask, and how many bytes of it are used.
+/// `reserved` is 0 or [`RSV1`].
+pub(crate) fn unmasked(
+    reserved: u8,
+    opcode: Opcode,
+    length: usize,
+) -> ([u8; LONGEST_UNMASKED], u8) {
+    let mut header = [0; LONGEST_UNMASKED];
+    header[0] = 0x80 | reserved | opcode as u8;
+    let used = match length {
+        0..=125 => {
+            header[1] = length as u8;
+            2
+        }
         126..=0xFFFF => {
-            out.push(mask_bit | 126);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
+            header[1] = 126;
+            header[2..4].copy_from_slice(&(length as u16).to_be_bytes());
+            4
         }
         _ => {
-            out.push(mask_bit | 127);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
+            header[1] = 127;
+            header[2..10].copy_from_slice(&(length as u64).to_be_bytes());
+            10
         }
-    }
-    if let Some(mask) = mask {
-        out.extend_from_slice(&mask);
-    }
+    };
+    (header, used)
 }
 
-/// How many bytes [`write`] appends.
-pub(crate) fn written_len(length: usize, mask: Option<[u8; 4]>) -> usize {
-    let length_bytes = match length {
-        0..=125 => 0,
-        126..=0xFFFF => 2,
-        _ => 8,
-    };
-    2 + length_bytes + mask.map_or(0, |mask| mask.len())
+/// The same with a mask, appended to `out`.
+pub(crate) fn append_masked(
+    reserved: u8,
+    opcode: Opcode,
+    length: usize,
+    mask: [u8; 4],
+    out: &mut Vec<u8>,
+) {
+    let (mut header, used) = unmasked(reserved, opcode, length);
+    header[1] |= 0x80;
+    out.extend_from_slice(&header[..usize::from(used)]);
+    out.extend_from_slice(&mask);
+}
+
+/// How many bytes [`unmasked`] uses.
+pub(crate) fn unmasked_len(length: usize) -> usize {
+    match length {
+        0..=125 => 2,
+        126..=0xFFFF => 4,
+        _ => LONGEST_UNMASKED,
+    }
 }
 
 /// A header of which the first bytes have come.
@@ -139,12 +174,12 @@ impl HeaderSoFar {
     pub(crate) fn receive(
         &mut self,
         input: &mut &mut [u8],
-        role: Role,
+        rules: &Rules,
     ) -> Result<Option<Header>, ProtocolError> {
         let had = self.len;
         let copied = input.len().min(LONGEST - had);
         self.bytes[had..had + copied].copy_from_slice(&input[..copied]);
-        let parsed = Header::parse(&self.bytes[..had + copied], role)?;
+        let parsed = Header::parse(&self.bytes[..had + copied], rules)?;
         let taken = match parsed {
             Some((_, size)) => size - had,
             None => copied,

@@ -1,4 +1,4 @@
-//! RFC 6455, the WebSocket protocol, as values in and values out.
+//! RFC 6455, the WebSocket protocol, and RFC 7692, its compression, as values in and values out.
 //!
 //! There is no IO here, no clock and no randomness: bytes that were read are given to a
 //! [`Decoder`], bytes to be written come out of a [`Frame`] or of [`encode_masked`], and mask
@@ -6,12 +6,10 @@
 //! same code.
 //!
 //! It is deliberately not a connection: it does not answer pings, keep time, retry or queue.
-//! It knows no extension yet; the place of permessage-deflate (RFC 7692) is marked in the
-//! check of the reserved bits.
 //!
 //! Where to start:
 //!
-//! 1. [`handshake::server::check`] or [`handshake::client::request`] open a WebSocket.
+//! 1. [`handshake::server::check`] or [`handshake::client::Offer`] open a WebSocket.
 //! 2. [`Decoder::receive`] turns what was read into [`Event`]s.
 //! 3. [`Frame`] (server to client) and [`encode_masked`] (client to server) write.
 //! 4. [`Closing`] keeps the state of the closing handshake, [`ProtocolError::close`] tells the
@@ -29,13 +27,14 @@
 //! assert_eq!(event, Some(Event::Text("안녕".into())));
 //! assert_eq!(decoder.receive(&mut input)?, None);
 //!
-//! assert_eq!(Frame::text("ok").as_bytes(), b"\x81\x02ok");
+//! assert_eq!(Frame::text("ok").to_bytes(), b"\x81\x02ok");
 //! # Ok::<(), websocket::ProtocolError>(())
 //! ```
 
 mod close;
 mod closing;
 mod decoder;
+mod deflate;
 mod error;
 mod frame;
 pub mod handshake;
@@ -50,7 +49,8 @@ mod utf8;
 pub use close::{Close, CloseCode};
 pub use closing::Closing;
 pub use decoder::{Decoder, Event, Limits};
+pub use deflate::Deflate;
 pub use error::ProtocolError;
-pub use frame::{Frame, encode_masked};
+pub use frame::{Encoded, Frame, encode_masked};
 pub use opcode::Opcode;
 pub use role::Role;

@@ -1,7 +1,9 @@
 use std::borrow::Cow;
+use std::mem;
 
+use crate::decoder::Rules;
 use crate::utf8::TextSoFar;
-use crate::{Event, ProtocolError};
+use crate::{Event, ProtocolError, deflate, utf8};
 
 /// A message of which pieces have come, be they frames or parts of a frame.
 ///
@@ -10,33 +12,99 @@ use crate::{Event, ProtocolError};
 pub(crate) enum MessageSoFar {
     Text(TextSoFar),
     Binary(Vec<u8>),
+    /// Kept as it came, since that is its smaller form.
+    Compressed {
+        text: bool,
+        bytes: Vec<u8>,
+    },
+    /// Handed out as it came, but for a cut code point.
+    TextParts {
+        cut: TextSoFar,
+        had: usize,
+    },
+    /// Handed out as it came.
+    BinaryParts {
+        had: usize,
+    },
 }
 
 impl MessageSoFar {
-    /// Bytes that have come.
+    /// A message of which nothing has come.
+    pub(crate) fn begin(text: bool, compressed: bool, rules: &Rules) -> Self {
+        match (text, rules.parts) {
+            _ if compressed => Self::Compressed {
+                text,
+                bytes: Vec::new(),
+            },
+            (true, false) => Self::Text(TextSoFar::default()),
+            (false, false) => Self::Binary(Vec::new()),
+            (true, true) => Self::TextParts {
+                cut: TextSoFar::default(),
+                had: 0,
+            },
+            (false, true) => Self::BinaryParts { had: 0 },
+        }
+    }
+
+    /// Bytes that have come, as they came.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+            Self::Binary(bytes) | Self::Compressed { bytes, .. } => bytes.len(),
+            Self::TextParts { had, .. } | Self::BinaryParts { had } => *had,
         }
     }
 
-    /// Adds unmasked bytes; text fails at its first wrong byte.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
-        match self {
-            Self::Text(text) => text.push(bytes),
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self, Self::Compressed { .. })
+    }
+
+    /// Adds unmasked bytes, the `last` ones perhaps, and tells what there is to tell: the message
+    /// when it is whole, or its next part. Text fails at its first wrong byte.
+    pub(crate) fn push<'i>(
+        &mut self,
+        bytes: &'i [u8],
+        last: bool,
+        rules: &Rules,
+    ) -> Result<Option<Event<'i>>, ProtocolError> {
+        Ok(match self {
+            Self::Text(text) => {
+                text.push(bytes)?;
+                if !last {
+                    return Ok(None);
+                }
+                Some(Event::Text(Cow::Owned(mem::take(text).finish()?)))
+            }
             Self::Binary(all) => {
                 all.extend_from_slice(bytes);
-                Ok(())
+                last.then(|| Event::Binary(Cow::Owned(mem::take(all))))
             }
-        }
-    }
-
-    /// The message, once its final frame is whole.
-    pub(crate) fn finish<'i>(self) -> Result<Event<'i>, ProtocolError> {
-        Ok(match self {
-            Self::Text(text) => Event::Text(Cow::Owned(text.finish()?)),
-            Self::Binary(bytes) => Event::Binary(Cow::Owned(bytes)),
+            Self::Compressed { text, bytes: all } => {
+                all.extend_from_slice(bytes);
+                if !last {
+                    return Ok(None);
+                }
+                Some(inflated(all, *text, rules)?)
+            }
+            Self::TextParts { cut, had } => {
+                *had += bytes.len();
+                cut.push(bytes)?;
+                let text = if last {
+                    mem::take(cut).finish()?
+                } else {
+                    cut.take()
+                };
+                let text: Cow<str> = Cow::Owned(text);
+                (last || !text.is_empty()).then_some(Event::TextPart { text, last })
+            }
+            Self::BinaryParts { had } => {
+                *had += bytes.len();
+                let part = Event::BinaryPart {
+                    bytes: Cow::Borrowed(bytes),
+                    last,
+                };
+                (last || !bytes.is_empty()).then_some(part)
+            }
         })
     }
 
@@ -44,7 +112,31 @@ impl MessageSoFar {
     pub(crate) fn capacity(&self) -> usize {
         match self {
             Self::Text(text) => text.capacity(),
-            Self::Binary(bytes) => bytes.capacity(),
+            Self::Binary(bytes) | Self::Compressed { bytes, .. } => bytes.capacity(),
+            Self::TextParts { .. } | Self::BinaryParts { .. } => 0,
         }
     }
+}
+
+/// The message that came compressed. Where parts are asked for, it is one.
+pub(crate) fn inflated(
+    payload: &[u8],
+    text: bool,
+    rules: &Rules,
+) -> Result<Event<'static>, ProtocolError> {
+    let bytes = deflate::inflate(payload, rules.limits.max_message)?;
+    let last = true;
+    Ok(if text {
+        let text = Cow::Owned(utf8::check_owned(bytes)?);
+        match rules.parts {
+            true => Event::TextPart { text, last },
+            false => Event::Text(text),
+        }
+    } else {
+        let bytes = Cow::Owned(bytes);
+        match rules.parts {
+            true => Event::BinaryPart { bytes, last },
+            false => Event::Binary(bytes),
+        }
+    })
 }

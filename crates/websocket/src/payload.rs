@@ -1,15 +1,17 @@
 use std::borrow::Cow;
 
-use crate::decoder::{FrameSoFar, Held};
+use crate::decoder::{FrameSoFar, Held, Rules};
 use crate::header::Header;
-use crate::message::MessageSoFar;
-use crate::{Close, Event, Limits, Opcode, ProtocolError, mask, utf8};
+use crate::message::{self, MessageSoFar};
+use crate::{Close, Event, Opcode, ProtocolError, deflate, mask, utf8};
 
 /// A frame in the midst of its payload.
 #[derive(Debug)]
 pub(crate) struct Payload {
     fin: bool,
     pub(crate) opcode: Opcode,
+    /// The first frame of a compressed message.
+    compressed: bool,
     /// Turned so that its first byte is for the next byte of the payload.
     mask: Option<[u8; 4]>,
     /// Bytes that have not come.
@@ -23,7 +25,7 @@ impl Payload {
     pub(crate) fn begin(
         header: Header,
         message: Option<&MessageSoFar>,
-        limits: Limits,
+        rules: &Rules,
     ) -> Result<Self, ProtocolError> {
         // RFC 6455 §5.4: a fragmented message is a first frame and continuations; no other data
         // frame comes between, and a continuation nowhere else.
@@ -36,8 +38,14 @@ impl Payload {
         }
         // §10.4: impose limits on what a remote endpoint can make us assemble. A control frame
         // is short by its header.
-        let limit = limits.max_message;
-        let room = limit.saturating_sub(message.map_or(0, MessageSoFar::len));
+        let limit = rules.limits.max_message;
+        let compressed = header.compressed || message.is_some_and(MessageSoFar::is_compressed);
+        let most = if compressed {
+            deflate::compressed_limit(limit)
+        } else {
+            limit
+        };
+        let room = most.saturating_sub(message.map_or(0, MessageSoFar::len));
         let remaining = match usize::try_from(header.length) {
             Ok(length) if length <= room || header.opcode.is_control() => length,
             _ => return Err(ProtocolError::TooBig { limit }),
@@ -45,6 +53,7 @@ impl Payload {
         Ok(Self {
             fin: header.fin,
             opcode: header.opcode,
+            compressed: header.compressed,
             mask: header.mask,
             remaining,
             control: Vec::new(),
@@ -91,11 +100,12 @@ impl Payload {
     }
 
     /// A data frame's bytes are given on as they lie when they are the whole message, and kept
-    /// otherwise.
+    /// otherwise, unless parts are asked for.
     pub(crate) fn receive_data<'i>(
         mut self,
         held: &mut Option<Box<Held>>,
         input: &mut &'i mut [u8],
+        rules: &Rules,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
         let taken = self.take(input);
         let whole = self.remaining == 0;
@@ -104,26 +114,27 @@ impl Payload {
             held.get_or_insert_default().frame = Some(FrameSoFar::Payload(self));
             return Ok(None);
         }
-        if whole && self.fin && held.as_ref().is_none_or(|held| held.message.is_none()) {
-            return Ok(Some(match self.opcode {
-                Opcode::Text => Event::Text(Cow::Borrowed(utf8::check(taken)?)),
-                _ => Event::Binary(Cow::Borrowed(taken)),
+        let last = whole && self.fin;
+        let text = self.opcode == Opcode::Text;
+        if last && !rules.parts && held.as_ref().is_none_or(|held| held.message.is_none()) {
+            return Ok(Some(match (self.compressed, text) {
+                (true, text) => message::inflated(taken, text, rules)?,
+                (false, true) => Event::Text(Cow::Borrowed(utf8::check(taken)?)),
+                (false, false) => Event::Binary(Cow::Borrowed(taken)),
             }));
         }
 
         let held = held.get_or_insert_default();
-        let mut message = held.message.take().unwrap_or_else(|| match self.opcode {
-            Opcode::Text => MessageSoFar::Text(Default::default()),
-            _ => MessageSoFar::Binary(Vec::new()),
-        });
-        message.push(taken)?;
-        if whole && self.fin {
-            return message.finish().map(Some);
+        let message = held.message.take();
+        let mut message =
+            message.unwrap_or_else(|| MessageSoFar::begin(text, self.compressed, rules));
+        let event = message.push(taken, last, rules)?;
+        if !last {
+            held.message = Some(message);
         }
-        held.message = Some(message);
         if !whole {
             held.frame = Some(FrameSoFar::Payload(self));
         }
-        Ok(None)
+        Ok(event)
     }
 }

@@ -34,6 +34,11 @@ impl TextSoFar {
         self.text.len() + usize::from(self.cut_len)
     }
 
+    /// What is whole of it so far; a cut code point stays.
+    pub(crate) fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
     /// The text; fails when it ends within a code point.
     pub(crate) fn finish(self) -> Result<String, ProtocolError> {
         if self.cut_len > 0 {
@@ -67,6 +72,11 @@ impl TextSoFar {
 /// Checks a text that lies before us whole.
 pub(crate) fn check(bytes: &[u8]) -> Result<&str, ProtocolError> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::NotUtf8)
+}
+
+/// Makes a text of the bytes that are one.
+pub(crate) fn check_owned(bytes: Vec<u8>) -> Result<String, ProtocolError> {
+    String::from_utf8(bytes).map_err(|_| ProtocolError::NotUtf8)
 }
 
 /// How many bytes at the end begin a code point that does not end there.

@@ -1,11 +1,11 @@
 //! The opening handshake (RFC 6455 §4), for both sides, on the types of the `http` crate.
 //!
 //! A server calls [`server::check`] with a request and answers with
-//! [`server::Upgrade::response`]; a client sends [`client::request`] and checks the answer with
-//! [`client::verify`]. What follows the answer on the socket is for the
-//! [`Decoder`](crate::Decoder).
+//! [`server::Upgrade::response`]; a client makes a [`client::Offer`], sends its request and checks
+//! the answer with it. What follows the answer on the socket is for the [`Decoder`](crate::Decoder).
 
 pub mod client;
+mod extensions;
 pub mod server;
 
 use base64::Engine as _;

@@ -3,12 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    ALLOW, CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{Method, Response, StatusCode, Version};
 
-use super::{accept_of, is_token, list, list_contains};
+use super::{accept_of, extensions, is_token, list, list_contains};
+use crate::Deflate;
 
 /// Why a request does not open a WebSocket.
 ///
@@ -43,6 +45,9 @@ pub enum HandshakeError {
     /// A subprotocol is not a token, or is offered twice.
     #[error("Sec-WebSocket-Protocol has to be a list of tokens, each of them once")]
     Protocols,
+    /// The extensions are not written as RFC 6455 §9.1 wants it.
+    #[error("Sec-WebSocket-Extensions has to be a list of extensions with their parameters")]
+    Extensions,
 }
 
 impl HandshakeError {
@@ -82,6 +87,7 @@ impl HandshakeError {
 pub struct Upgrade {
     accept: HeaderValue,
     protocols: Vec<HeaderValue>,
+    deflate: Option<Deflate>,
 }
 
 /// Judges a request by the rules of RFC 6455 §4.2.1.
@@ -124,7 +130,13 @@ pub fn check(
     }
     let accept = check_key(headers).ok_or(HandshakeError::Key)?;
     let protocols = check_protocols(headers).ok_or(HandshakeError::Protocols)?;
-    Ok(Upgrade { accept, protocols })
+    // Rule 9: extensions that we do not know are passed over.
+    let deflate = extensions::choose(headers).map_err(|_| HandshakeError::Extensions)?;
+    Ok(Upgrade {
+        accept,
+        protocols,
+        deflate,
+    })
 }
 
 /// Rule 5: one Sec-WebSocket-Key, base64 of 16 bytes. Gives what answers it.
@@ -161,12 +173,19 @@ impl Upgrade {
             .filter_map(|protocol| protocol.to_str().ok())
     }
 
+    /// The compression that the client offers, as we would do it: its first offer of
+    /// permessage-deflate that we can keep (RFC 7692 §7.1).
+    pub fn deflate(&self) -> Option<Deflate> {
+        self.deflate
+    }
+
     /// The answer that opens the WebSocket (§4.2.2): 101, with the subprotocol that the server
-    /// chose among [`protocols`](Self::protocols).
+    /// chose among [`protocols`](Self::protocols), and with its [`deflate`](Self::deflate) if
+    /// messages shall be compressed.
     ///
-    /// One that was not offered is left out, since the client would have to give up (§4.1); the
+    /// A subprotocol that was not offered is left out, since the client would have to give up (§4.1); the
     /// WebSocket then has no subprotocol.
-    pub fn response(&self, protocol: Option<&str>) -> Response<()> {
+    pub fn response(&self, protocol: Option<&str>, deflate: Option<Deflate>) -> Response<()> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
@@ -176,6 +195,11 @@ impl Upgrade {
         let chosen = protocol.and_then(|name| self.protocols.iter().find(|own| *own == name));
         if let Some(chosen) = chosen {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen.clone());
+        }
+        // Its characters are those of a header; the error cannot come.
+        let agreed = deflate.map(extensions::answer).map(HeaderValue::try_from);
+        if let Some(Ok(agreed)) = agreed {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, agreed);
         }
         response
     }

@@ -1,13 +1,35 @@
 //! §4.1: the client's side of the opening handshake.
 
-use http::{HeaderValue, Response, StatusCode, Uri, Version};
-use websocket::handshake::client::{HandshakeError, request, verify};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use websocket::handshake::client::{HandshakeError, Offer};
 use websocket::handshake::server;
 
 /// The nonce of RFC 6455 §1.3.
 const NONCE: [u8; 16] = *b"the sample nonce";
 
 const URI: &str = "ws://server.example.com:8080/chat?name=x";
+
+fn request(uri: &Uri, nonce: [u8; 16], protocols: &[&str]) -> Result<Request<()>, HandshakeError> {
+    offer(nonce, protocols).request(uri)
+}
+
+fn verify(
+    response: &Response<()>,
+    nonce: [u8; 16],
+    protocols: &[&str],
+) -> Result<Option<String>, HandshakeError> {
+    let agreed = offer(nonce, protocols).verify(response)?;
+    assert_eq!(agreed.deflate, None);
+    Ok(agreed.protocol)
+}
+
+fn offer<'a>(nonce: [u8; 16], protocols: &'a [&'a str]) -> Offer<'a> {
+    Offer {
+        nonce,
+        protocols,
+        deflate: false,
+    }
+}
 
 /// The answer of RFC 6455 §1.3, with headers replaced (`Some`) or left out (`None`).
 fn response(changes: &[(&'static str, Option<&'static str>)]) -> Response<()> {
@@ -150,9 +172,40 @@ fn our_server_and_our_client_agree() {
     let nonce = [0xA5; 16];
     let request = request(&Uri::from_static(URI), nonce, &["one", "two"]).unwrap();
     let upgrade = server::check(request.method(), request.version(), request.headers()).unwrap();
-    let response = upgrade.response(Some("two"));
+    let response = upgrade.response(Some("two"), None);
     assert_eq!(
         verify(&response, nonce, &["one", "two"]),
         Ok(Some("two".to_owned()))
     );
+}
+
+#[test]
+fn compression_is_used_where_it_was_offered() {
+    let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let response = response(&[("sec-websocket-extensions", Some(agreed))]);
+    assert_eq!(
+        verify(&response, NONCE, &[]),
+        Err(HandshakeError::Extension)
+    );
+    let offer = Offer {
+        deflate: true,
+        ..offer(NONCE, &[])
+    };
+    assert!(offer.verify(&response).unwrap().deflate.is_some());
+}
+
+#[test]
+fn our_server_agrees_to_the_compression_that_our_client_offers() {
+    let offer = Offer {
+        deflate: true,
+        ..offer(NONCE, &[])
+    };
+    let request = offer.request(&Uri::from_static(URI)).unwrap();
+    let upgrade = server::check(request.method(), Version::HTTP_11, request.headers()).unwrap();
+    let deflate = upgrade.deflate();
+    assert!(deflate.is_some());
+    let agreed = |response| offer.verify(&response).unwrap().deflate;
+    assert_eq!(agreed(upgrade.response(None, deflate)), deflate);
+    // The server need not want it.
+    assert_eq!(agreed(upgrade.response(None, None)), None);
 }

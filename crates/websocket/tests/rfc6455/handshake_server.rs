@@ -43,7 +43,7 @@ fn the_request_of_the_rfc_gets_the_answer_of_the_rfc() {
         upgrade.protocols().collect::<Vec<_>>(),
         ["chat", "superchat"]
     );
-    let response = upgrade.response(Some("chat"));
+    let response = upgrade.response(Some("chat"), None);
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     assert_eq!(response.headers()["upgrade"], "websocket");
     assert_eq!(response.headers()["connection"], "Upgrade");
@@ -59,7 +59,7 @@ fn the_request_of_the_rfc_gets_the_answer_of_the_rfc() {
 fn a_subprotocol_is_answered_only_when_chosen_and_offered() {
     let upgrade = get(&request(&[])).unwrap();
     for protocol in [None, Some("other"), Some("CHAT"), Some("")] {
-        let response = upgrade.response(protocol);
+        let response = upgrade.response(protocol, None);
         assert!(
             !response.headers().contains_key("sec-websocket-protocol"),
             "{protocol:?}"
@@ -228,4 +228,37 @@ fn another_version_of_http_is_refused() {
         assert_eq!(error, HandshakeError::HttpVersion(version));
         assert_eq!(error.status(), StatusCode::BAD_REQUEST);
     }
+}
+
+#[test]
+fn extensions_that_are_no_list_fail_and_unknown_ones_are_passed_over() {
+    let extensions = |value| get(&request(&[("sec-websocket-extensions", Some(value))]));
+    assert_eq!(
+        extensions("permessage-deflate; =").err(),
+        Some(HandshakeError::Extensions)
+    );
+    assert_eq!(HandshakeError::Extensions.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(extensions("x-other; y=1").unwrap().deflate(), None);
+    assert!(
+        extensions("x-other, permessage-deflate")
+            .unwrap()
+            .deflate()
+            .is_some()
+    );
+}
+
+#[test]
+fn the_answer_names_the_compression_that_is_wanted_and_no_other() {
+    let offer = "permessage-deflate; server_max_window_bits=10; client_max_window_bits";
+    let upgrade = get(&request(&[("sec-websocket-extensions", Some(offer))])).unwrap();
+    let header = |deflate| {
+        let response = upgrade.response(None, deflate);
+        response.headers().get("sec-websocket-extensions").cloned()
+    };
+    assert_eq!(header(None), None);
+    assert_eq!(
+        header(upgrade.deflate()).unwrap(),
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
+         server_max_window_bits=10"
+    );
 }

@@ -61,7 +61,7 @@ pub(crate) fn feed(
     let mut events = Vec::new();
     loop {
         match decoder.receive(&mut input) {
-            Ok(Some(event)) => events.push(owned(event)),
+            Ok(Some(event)) => events.push(event.into_owned()),
             Ok(None) => {
                 assert!(
                     input.is_empty(),
@@ -81,10 +81,18 @@ pub(crate) fn decode_in_pieces(
     bytes: &[u8],
     size: usize,
 ) -> (Vec<Event<'static>>, Option<ProtocolError>) {
-    let mut decoder = decoder(role);
+    feed_in_pieces(&mut decoder(role), bytes, size)
+}
+
+/// What a decoder makes of these bytes, given to it in pieces of `size`.
+pub(crate) fn feed_in_pieces(
+    decoder: &mut Decoder,
+    bytes: &[u8],
+    size: usize,
+) -> (Vec<Event<'static>>, Option<ProtocolError>) {
     let mut events = Vec::new();
     for piece in bytes.chunks(size) {
-        let (more, error) = feed(&mut decoder, piece);
+        let (more, error) = feed(decoder, piece);
         events.extend(more);
         if error.is_some() {
             return (events, error);
@@ -129,14 +137,4 @@ pub(crate) fn ping(payload: &[u8]) -> Event<'static> {
 
 pub(crate) fn pong(payload: &[u8]) -> Event<'static> {
     Event::Pong(Cow::Owned(payload.to_vec()))
-}
-
-fn owned(event: Event<'_>) -> Event<'static> {
-    match event {
-        Event::Text(text) => Event::Text(Cow::Owned(text.into_owned())),
-        Event::Binary(payload) => binary(&payload),
-        Event::Ping(payload) => ping(&payload),
-        Event::Pong(payload) => pong(&payload),
-        Event::Close(close) => Event::Close(close),
-    }
 }
