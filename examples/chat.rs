@@ -29,7 +29,7 @@ impl Chat {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             Topic::in_memory(RingLimits::default(), |from, to| {
-                Frame::text(&json!({"gap": {"from": from, "to": to}}).to_string())
+                Frame::text(json!({"gap": {"from": from, "to": to}}).to_string())
             })
         };
         rooms.entry(name.to_owned()).or_insert_with(new).clone()

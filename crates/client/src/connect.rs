@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use websocket::handshake::client;
+use websocket::handshake::client::{HandshakeError, Offer};
 use websocket::{Decoder, Limits, Role};
 
 use crate::shared::Shared;
@@ -50,10 +50,15 @@ pub(crate) async fn connect(url: &str, options: Options) -> Result<Client, Conne
     }
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce)?;
-    let mut request = client::request(&uri, nonce, &[])?.map(|()| Empty::new());
+    let offer = Offer {
+        nonce,
+        protocols: &[],
+        deflate: false,
+    };
+    let mut request = offer.request(&uri)?.map(|()| Empty::new());
     request.headers_mut().extend(options.headers);
 
-    let open = open(&uri, request, nonce);
+    let open = open(&uri, request, offer);
     let within = options.connect_timeout;
     let (socket, read) = timeout(within, open)
         .await
@@ -74,7 +79,7 @@ pub(crate) async fn connect(url: &str, options: Options) -> Result<Client, Conne
 async fn open(
     uri: &Uri,
     request: Request<Empty<Bytes>>,
-    nonce: [u8; 16],
+    offer: Offer<'_>,
 ) -> Result<(TcpStream, Bytes), ConnectError> {
     let host = uri.host().unwrap_or_default();
     // An IPv6 address stands in brackets in a URL, and without them elsewhere.
@@ -91,11 +96,9 @@ async fn open(
     let mut connection = pin!(connection.without_shutdown());
     let mut answer = pin!(async move {
         let response = requests.send_request(request).await?;
-        match client::verify(&response, nonce, &[]) {
+        match offer.verify(&response) {
             Ok(_) => Ok(()),
-            Err(client::HandshakeError::Status(status)) => {
-                Err(refused(status, response.into_body()).await)
-            }
+            Err(HandshakeError::Status(status)) => Err(refused(status, response.into_body()).await),
             Err(error) => Err(error.into()),
         }
     });

@@ -95,8 +95,13 @@ impl Receiver {
             let event = self.decoder.receive(&mut input);
             let left = input.len();
             let message = match event {
-                Ok(Some(Event::Text(text))) => Some(Incoming::Text(text.into_owned())),
-                Ok(Some(Event::Binary(payload))) => Some(Incoming::Binary(payload.into_owned())),
+                // Parts are not asked for; whole messages are all that comes.
+                Ok(Some(Event::Text(text) | Event::TextPart { text, .. })) => {
+                    Some(Incoming::Text(text.into_owned()))
+                }
+                Ok(Some(Event::Binary(bytes) | Event::BinaryPart { bytes, .. })) => {
+                    Some(Incoming::Binary(bytes.into_owned()))
+                }
                 Ok(Some(Event::Ping(payload))) => {
                     self.shared.output().answer_ping(payload.into_owned());
                     None

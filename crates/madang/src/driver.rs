@@ -16,9 +16,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use websocket::{Close, CloseCode, Event, Frame, Limits, ProtocolError};
+use websocket::{Close, CloseCode, Deflate, Event, Frame, ProtocolError};
 
 use self::{
     heartbeat::{Beat, Heartbeat},
@@ -27,26 +28,27 @@ use self::{
 };
 use crate::{
     endpoint::{Closed, Endpoint, Error, Side},
-    message::Message,
+    message::{Message, Part},
     session::Session,
-    settings::Settings,
 };
 
-/// The code for a peer that is silent for two heartbeats, of the private range (RFC 6455 §7.4.2).
+/// The code for a peer that is silent, of the private range (RFC 6455 §7.4.2).
 const SILENT: CloseCode = CloseCode::new(4008);
 
 /// One session and its connection.
+///
+/// Most sessions are idle most of the time, and this is what they cost: what is there only at times
+/// is boxed.
 pub(crate) struct Connection<E: Endpoint, S> {
     io: S,
     endpoint: Arc<E>,
     session: Session<E::Data>,
-    settings: Arc<Settings>,
     incoming: Incoming,
     outgoing: Outgoing,
     heartbeat: Heartbeat,
     phase: Phase,
     /// The fault that ends the session, for `on_error`.
-    error: Option<Error>,
+    error: Option<Box<Error>>,
 }
 
 /// How far a session is from its end.
@@ -61,16 +63,19 @@ pub(crate) struct Connection<E: Endpoint, S> {
 #[derive(Debug)]
 enum Phase {
     Open,
-    Closing(Closed),
-    Answering(Closed),
-    Draining(Closed),
-    Over(Closed),
+    Closing(Box<Closed>),
+    Answering(Box<Closed>),
+    Draining(Box<Closed>),
+    Over(Box<Closed>),
 }
 
 /// What a session's life consists of.
 enum Step {
     Message(Message),
-    End(Closed),
+    Part(Part),
+    Ping(Bytes),
+    Pong(Bytes),
+    End(Box<Closed>),
 }
 
 impl<E, S> Connection<E, S>
@@ -84,88 +89,76 @@ where
         early: &[u8],
         endpoint: Arc<E>,
         session: Session<E::Data>,
-        settings: Arc<Settings>,
+        deflate: Option<Deflate>,
     ) -> Self {
-        let limits = Limits {
-            max_message: settings.max_message,
-        };
+        let settings = session.settings();
         Self {
             io,
             endpoint,
+            incoming: Incoming::new(settings, deflate.is_some(), early),
+            outgoing: Outgoing::new(deflate),
+            heartbeat: Heartbeat::new(settings),
             session,
-            incoming: Incoming::new(limits, early),
-            outgoing: Outgoing::default(),
-            heartbeat: Heartbeat::new(settings.heartbeat),
-            settings,
             phase: Phase::Open,
             error: None,
         }
     }
 
     /// The whole life of the session.
-    pub(crate) async fn run(mut self) {
+    ///
+    /// It is written so that its future is little more than `self`: each async function that took
+    /// `self` would hold it once more, and so does each callback that is not boxed.
+    pub(crate) async fn run(&mut self) {
         self.call(|endpoint, session| async move { endpoint.on_open(&session).await })
             .await;
         let closed = loop {
-            match poll_fn(|cx| self.poll_step(cx)).await {
-                Step::Message(message) => {
-                    self.call(|endpoint, session| async move {
-                        endpoint.on_message(&session, message).await;
-                    })
-                    .await;
-                    // Many messages in one read must not keep the thread from other sessions.
-                    tokio::task::coop::consume_budget().await;
-                }
+            let callback = match poll_fn(|cx| self.poll_step(cx)).await {
+                Step::Message(message) => self.call(|endpoint, session| async move {
+                    endpoint.on_message(&session, message).await;
+                }),
+                Step::Part(part) => self.call(|endpoint, session| async move {
+                    endpoint.on_part(&session, part).await;
+                }),
+                Step::Ping(payload) => self.call(|endpoint, session| async move {
+                    endpoint.on_ping(&session, &payload).await;
+                }),
+                Step::Pong(payload) => self.call(|endpoint, session| async move {
+                    endpoint.on_pong(&session, &payload).await;
+                }),
                 Step::End(closed) => break closed,
-            }
+            };
+            callback.await;
+            // Many messages in one read must not keep the thread from other sessions.
+            tokio::task::coop::consume_budget().await;
         };
+        self.outgoing.shut(&self.session);
         self.end(closed).await;
     }
 
     /// Runs a callback. What is sent meanwhile is written; reading waits until it has ended.
-    async fn call<F>(&mut self, callback: impl FnOnce(Arc<E>, Session<E::Data>) -> F)
+    fn call<F>(&mut self, callback: impl FnOnce(Arc<E>, Session<E::Data>) -> F) -> Call<'_, E, S>
     where
-        F: Future<Output = ()> + Send,
+        F: Future<Output = ()> + Send + 'static,
     {
         let callback = callback(self.endpoint.clone(), self.session.clone());
-        // On the heap: the task's own size is what every idle session costs.
-        let mut callback = Box::pin(AssertUnwindSafe(callback).catch_unwind());
-        let outcome = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = callback.as_mut().poll(cx) {
-                return Poll::Ready(outcome);
-            }
-            self.heartbeat.heard();
-            self.poll_connection(cx);
-            Poll::Pending
-        })
-        .await;
-        if let Err(panic) = outcome {
-            self.error = Some(Error::Panicked(panic_message(&*panic)));
-            self.close(
-                Close::new(CloseCode::INTERNAL, "internal error"),
-                Phase::Closing,
-            );
+        Call {
+            callback: Box::pin(AssertUnwindSafe(callback).catch_unwind()),
+            connection: self,
         }
     }
 
     /// The callbacks of the end. Panics in them have nowhere left to go but the log.
-    async fn end(mut self, closed: Closed) {
-        self.outgoing.shut(&self.session);
-        let Self {
-            endpoint,
-            session,
-            error,
-            ..
-        } = &self;
-        let callbacks = async {
+    fn end(&mut self, closed: Box<Closed>) -> impl Future<Output = ()> + Send {
+        let error = self.error.take();
+        let (endpoint, session) = (self.endpoint.clone(), self.session.clone());
+        Box::pin(async move {
             if let Some(error) = error {
-                let on_error = AssertUnwindSafe(endpoint.on_error(session, error)).catch_unwind();
+                let on_error = AssertUnwindSafe(endpoint.on_error(&session, &error)).catch_unwind();
                 log_panic("on_error", on_error.await);
             }
-            let on_close = AssertUnwindSafe(endpoint.on_close(session, &closed)).catch_unwind();
+            let on_close = AssertUnwindSafe(endpoint.on_close(&session, &closed)).catch_unwind();
             log_panic("on_close", on_close.await);
-        };
-        Box::pin(callbacks).await;
+        })
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
@@ -175,7 +168,7 @@ where
                 return Poll::Ready(Step::End(closed.clone()));
             }
             // A peer that sends faster than it reads is not read: its commands wait with the peer.
-            let full = self.session.outbox().waiting() > self.settings.max_outgoing / 4;
+            let full = self.session.outbox().waiting() > self.session.settings().max_outgoing / 4;
             let received = match &self.phase {
                 Phase::Open if full => Poll::Pending,
                 Phase::Open | Phase::Closing(_) => self.incoming.poll_event(&mut self.io, cx),
@@ -187,15 +180,10 @@ where
             };
             self.heartbeat.heard();
             match (received, &self.phase) {
-                (Received::Event(Event::Text(text)), Phase::Open) => {
-                    return Poll::Ready(Step::Message(Message::Text(text.into_owned())));
-                }
-                (Received::Event(Event::Binary(bytes)), Phase::Open) => {
-                    return Poll::Ready(Step::Message(Message::Binary(bytes.into_owned().into())));
-                }
-                // RFC 6455 §5.5.2: answered with the same payload; the latest ping's is enough.
-                (Received::Event(Event::Ping(payload)), Phase::Open) => {
-                    self.outgoing.pong = Some(Frame::pong(&payload));
+                (Received::Event(event), Phase::Open) => {
+                    if let Some(step) = self.take(event) {
+                        return Poll::Ready(step);
+                    }
                 }
                 (Received::Event(Event::Close(close)), _) => self.receive_close(close),
                 // §1.4: what comes behind our own close frame is of no use any more.
@@ -206,23 +194,56 @@ where
         }
     }
 
+    /// The step that an event of an open session is.
+    fn take(&mut self, event: Event<'static>) -> Option<Step> {
+        if !matches!(event, Event::Ping(_) | Event::Pong(_)) {
+            self.heartbeat.heard_message();
+        }
+        Some(match event {
+            Event::Text(text) => Step::Message(Message::Text(text.into_owned())),
+            Event::Binary(bytes) => Step::Message(Message::Binary(bytes.into_owned().into())),
+            Event::TextPart { text, last } => {
+                let data = Message::Text(text.into_owned());
+                Step::Part(Part { data, last })
+            }
+            Event::BinaryPart { bytes, last } => {
+                let data = Message::Binary(bytes.into_owned().into());
+                Step::Part(Part { data, last })
+            }
+            Event::Ping(payload) => {
+                // RFC 6455 §5.5.2: answered with the same payload; the latest ping's is enough.
+                self.outgoing.pong = Some(Frame::pong(&payload));
+                Step::Ping(payload.into_owned().into())
+            }
+            Event::Pong(payload) => Step::Pong(payload.into_owned().into()),
+            Event::Close(close) => {
+                self.receive_close(close);
+                return None;
+            }
+        })
+    }
+
     /// Writes what is to be written and looks at the clock.
     fn poll_connection(&mut self, cx: &mut Context<'_>) {
         self.session.waker().register(cx.waker());
-        match self.heartbeat.poll(cx) {
+        match self.heartbeat.poll(self.session.settings(), cx) {
             Poll::Pending => {}
             Poll::Ready(Beat::Ping) => self.outgoing.ping = true,
             Poll::Ready(Beat::Silent) => {
-                self.error = Some(Error::Silent);
+                self.error = Some(Box::new(Error::Silent));
                 let reason = "silent for two heartbeats";
                 self.close(Close::new(SILENT, reason), Phase::Over);
+            }
+            Poll::Ready(Beat::Idle) => {
+                self.close(Close::new(SILENT, "idle for too long"), Phase::Closing);
             }
             // The peer has not answered our close, or not taken it.
             Poll::Ready(Beat::Deadline) => self.over(),
         }
         if matches!(self.phase, Phase::Open) && self.session.is_closed() {
             // Behind frames that the peer does not take, a close frame may never be written.
-            self.heartbeat.end_within(self.settings.close_timeout);
+            let timeout = self.session.settings().close_timeout;
+            self.heartbeat.end_within(timeout);
         }
         match (self.poll_write(cx), &self.phase) {
             (Poll::Ready(Ok(())), Phase::Answering(_)) => self.over(),
@@ -241,8 +262,10 @@ where
             let written = self
                 .outgoing
                 .poll_write(&mut self.io, cx, &mut self.heartbeat);
-            std::task::ready!(written)?;
-            self.session.outbox().written(self.outgoing.take_written());
+            let from_outbox = std::task::ready!(written)?;
+            if from_outbox > 0 {
+                self.session.outbox().written(from_outbox);
+            }
             if !matches!(self.phase, Phase::Open) {
                 return Poll::Ready(Ok(()));
             }
@@ -251,7 +274,7 @@ where
                 Ok((true, None)) => {}
                 Ok((false, None)) => return Poll::Ready(Ok(())),
                 Err(error) => {
-                    self.error = Some(error.into());
+                    self.error = Some(Box::new(error.into()));
                     let reason = "the log cannot be read now";
                     self.close(Close::new(CloseCode::OVERLOADED, reason), Phase::Closing);
                 }
@@ -260,18 +283,19 @@ where
     }
 
     /// The server ends the session: nothing is written behind this close frame.
-    fn close(&mut self, close: Close, phase: fn(Closed) -> Phase) {
+    fn close(&mut self, close: Close, phase: fn(Box<Closed>) -> Phase) {
         if !matches!(self.phase, Phase::Open) {
             return;
         }
         self.outgoing.push(Frame::close(Some(&close)));
-        self.heartbeat.end_within(self.settings.close_timeout);
-        self.phase = phase(Closed {
+        self.heartbeat
+            .end_within(self.session.settings().close_timeout);
+        self.phase = phase(Box::new(Closed {
             code: close.code,
             reason: close.reason,
             by: Side::Server,
             clean: false,
-        });
+        }));
     }
 
     /// The peer has closed (RFC 6455 §5.5.1): answer with its code, or know that it has answered.
@@ -279,20 +303,21 @@ where
         self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
             Phase::Open => {
                 self.outgoing.push(Frame::close(close.as_ref()));
-                self.heartbeat.end_within(self.settings.close_timeout);
+                self.heartbeat
+                    .end_within(self.session.settings().close_timeout);
                 let Close { code, reason } =
                     close.unwrap_or_else(|| Close::new(CloseCode::NO_STATUS, ""));
-                Phase::Answering(Closed {
+                Phase::Answering(Box::new(Closed {
                     code,
                     reason,
                     by: Side::Peer,
                     clean: true,
-                })
+                }))
             }
-            Phase::Closing(closed) => Phase::Over(Closed {
-                clean: true,
-                ..closed
-            }),
+            Phase::Closing(mut closed) => {
+                closed.clean = true;
+                Phase::Over(closed)
+            }
             phase => phase,
         };
     }
@@ -302,7 +327,7 @@ where
         self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
             Phase::Open => {
                 let close = error.close();
-                self.error = Some(error.into());
+                self.error = Some(Box::new(error.into()));
                 return self.close(close, Phase::Draining);
             }
             // Our close frame went before; there is nothing left to say.
@@ -314,14 +339,15 @@ where
     /// The connection is gone.
     fn break_off(&mut self, error: Option<std::io::Error>) {
         if matches!(self.phase, Phase::Open) {
-            self.error = self.error.take().or(error.map(Error::Io));
+            let error = error.map(|error| Box::new(Error::Io(error)));
+            self.error = self.error.take().or(error);
             let (code, reason) = (CloseCode::ABNORMAL, String::new());
-            self.phase = Phase::Over(Closed {
+            self.phase = Phase::Over(Box::new(Closed {
                 code,
                 reason,
                 by: Side::Peer,
                 clean: false,
-            });
+            }));
         } else {
             self.over();
         }
@@ -338,14 +364,50 @@ where
                 let close = self.session.outbox().closing();
                 let Close { code, reason } =
                     close.unwrap_or_else(|| Close::new(CloseCode::ABNORMAL, ""));
-                Phase::Over(Closed {
+                Phase::Over(Box::new(Closed {
                     code,
                     reason,
                     by: Side::Server,
                     clean: false,
-                })
+                }))
             }
         };
+    }
+}
+
+/// A callback at work.
+struct Call<'c, E: Endpoint, S> {
+    connection: &'c mut Connection<E, S>,
+    /// On the heap: the task's own size is what every idle session costs.
+    callback: Pin<Box<dyn Future<Output = std::thread::Result<()>> + Send>>,
+}
+
+impl<E, S> Future for Call<'_, E, S>
+where
+    E: Endpoint,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self {
+            connection,
+            callback,
+        } = self.get_mut();
+        // What the callback sends to its own session needs no wake: it is looked at behind it.
+        drop(connection.session.waker().take());
+        let Poll::Ready(outcome) = callback.as_mut().poll(cx) else {
+            connection.heartbeat.heard();
+            connection.poll_connection(cx);
+            return Poll::Pending;
+        };
+        if let Err(panic) = outcome {
+            let message = panic_message(&*panic);
+            connection.error = Some(Box::new(Error::Panicked(message)));
+            let close = Close::new(CloseCode::INTERNAL, "internal error");
+            connection.close(close, Phase::Closing);
+        }
+        Poll::Ready(())
     }
 }
 

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use websocket::{CloseCode, ProtocolError};
 
 use crate::{
-    message::Message,
+    message::{Message, Part},
     request::{BadHandshake, Handshake, Refusal},
     session::Session,
     topic::LogError,
@@ -19,6 +19,8 @@ use crate::{
 /// | [`on_handshake`](Self::on_handshake) | a client asks for a session | once, before there is one |
 /// | [`on_open`](Self::on_open) | the session is open | once, before any message |
 /// | [`on_message`](Self::on_message) | a whole message has come | for each, in the order sent |
+/// | [`on_part`](Self::on_part) | a piece of a message has come | for each, where pieces are asked for |
+/// | [`on_ping`](Self::on_ping), [`on_pong`](Self::on_pong) | the peer has pinged, or answered | for each |
 /// | [`on_error`](Self::on_error) | the session ends by a fault | at most once, before `on_close` |
 /// | [`on_close`](Self::on_close) | the session has ended | once, last, whatever happened |
 ///
@@ -50,7 +52,42 @@ pub trait Endpoint: Send + Sync + 'static {
         &self,
         session: &Session<Self::Data>,
         message: Message,
-    ) -> impl Future<Output = ()> + Send;
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, message);
+        async {}
+    }
+
+    /// A piece of a message has come: in place of [`on_message`](Self::on_message), where the
+    /// [settings](crate::Settings::in_parts) ask for pieces.
+    fn on_part(
+        &self,
+        session: &Session<Self::Data>,
+        part: Part,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, part);
+        async {}
+    }
+
+    /// The peer has pinged; the pong is on its way (RFC 6455 §5.5.2).
+    fn on_ping(
+        &self,
+        session: &Session<Self::Data>,
+        payload: &[u8],
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, payload);
+        async {}
+    }
+
+    /// The peer has answered a [ping](Session::ping), one of the heartbeat's (those have no payload),
+    /// or none (RFC 6455 §5.5.3).
+    fn on_pong(
+        &self,
+        session: &Session<Self::Data>,
+        payload: &[u8],
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, payload);
+        async {}
+    }
 
     /// The session ends by a fault: a broken connection, a breach of the protocol, silence, a panic.
     fn on_error(

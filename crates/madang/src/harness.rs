@@ -35,8 +35,8 @@ use hyper::{
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use websocket::{
-    Close, Decoder, Event, Limits, Opcode, Role, encode_masked,
-    handshake::client::{HandshakeError, request, verify},
+    Close, Decoder, Deflate, Event, Limits, Opcode, Role, encode_masked,
+    handshake::client::{Agreed, HandshakeError, Offer},
 };
 
 use crate::message::Message;
@@ -92,7 +92,12 @@ impl Harness {
         headers: &[(&'static str, &'static str)],
     ) -> Result<Visitor, Failed> {
         let uri: Uri = format!("ws://harness{path}").parse()?;
-        let mut request = request(&uri, NONCE, protocols)?.map(|()| Empty::<Bytes>::new());
+        let offer = Offer {
+            nonce: NONCE,
+            protocols,
+            deflate: true,
+        };
+        let mut request = offer.request(&uri)?.map(|()| Empty::<Bytes>::new());
         for (name, value) in headers {
             request
                 .headers_mut()
@@ -108,19 +113,19 @@ impl Harness {
                 String::from_utf8_lossy(&body).into_owned(),
             ));
         }
-        let protocol = verify(&response, NONCE, protocols)?;
+        let Agreed { protocol, deflate } = offer.verify(&response)?;
         let io = TokioIo::new(upgrade::on(&mut response).await?);
-        let decoder = Decoder::new(
-            Role::Client,
-            Limits {
-                max_message: usize::MAX,
-            },
-        );
+        let max_message = usize::MAX;
+        let mut decoder = Decoder::new(Role::Client, Limits { max_message });
+        if deflate.is_some() {
+            decoder = decoder.inflating();
+        }
         Ok(Visitor {
             io,
             decoder,
             unread: Vec::new(),
             protocol,
+            deflate,
             answers_pings: true,
         })
     }
@@ -159,6 +164,7 @@ pub struct Visitor {
     decoder: Decoder,
     unread: Vec<u8>,
     protocol: Option<String>,
+    deflate: Option<Deflate>,
     answers_pings: bool,
 }
 
@@ -166,6 +172,12 @@ impl Visitor {
     /// The subprotocol agreed on.
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
+    }
+
+    /// Whether compression was agreed on (RFC 7692). A visitor always offers it, and compresses
+    /// every message that shrinks.
+    pub fn compresses(&self) -> bool {
+        self.deflate.is_some()
     }
 
     /// Sends a text message.
@@ -176,7 +188,10 @@ impl Visitor {
     /// Sends a message or control frame.
     pub async fn send_frame(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
         let mut bytes = Vec::new();
-        encode_masked(opcode, payload, MASK, &mut bytes);
+        match self.deflate {
+            Some(deflate) => deflate.encode_masked(opcode, payload, MASK, &mut bytes),
+            None => encode_masked(opcode, payload, MASK, &mut bytes),
+        }
         self.send_bytes(&bytes).await
     }
 
@@ -230,8 +245,13 @@ impl Visitor {
 
     async fn show(&mut self, event: Event<'static>) -> Seen {
         match event {
-            Event::Text(text) => Seen::Message(Message::Text(text.into_owned())),
-            Event::Binary(bytes) => Seen::Message(Message::Binary(bytes.into_owned().into())),
+            // Parts are not asked for; whole messages are all that comes.
+            Event::Text(text) | Event::TextPart { text, .. } => {
+                Seen::Message(Message::Text(text.into_owned()))
+            }
+            Event::Binary(bytes) | Event::BinaryPart { bytes, .. } => {
+                Seen::Message(Message::Binary(bytes.into_owned().into()))
+            }
             Event::Pong(payload) => Seen::Pong(payload.into_owned().into()),
             Event::Ping(payload) => {
                 if self.answers_pings {

@@ -112,7 +112,7 @@
 //!
 //! impl Room {
 //!     fn new() -> Self {
-//!         let notice = |from, to| Frame::text(&format!("messages {from} to {to} are gone"));
+//!         let notice = |from, to| Frame::text(format!("messages {from} to {to} are gone"));
 //!         Self { topic: Topic::in_memory(RingLimits::default(), notice) }
 //!     }
 //! }
@@ -175,12 +175,12 @@ mod settings;
 mod topic;
 
 pub use endpoint::{Closed, Endpoint, Error, Side};
-pub use message::Message;
+pub use message::{Message, Part};
 pub use mount::Mount;
 pub use request::{BadHandshake, Handshake, Refusal, Request};
 pub use session::{AnySession, SendError, Session, SessionId};
 pub use sessions::Sessions;
-pub use settings::Settings;
+pub use settings::{Compression, Settings, WhenFull};
 pub use topic::{Log, LogError, Page, PageFuture, RingLimits, Start, Topic};
 pub use websocket::{
     Close, CloseCode, Frame, Opcode, ProtocolError, handshake::server::HandshakeError,

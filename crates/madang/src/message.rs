@@ -22,12 +22,23 @@ impl Message {
     }
 }
 
-/// Encodes the message for sending it back or on.
+/// A piece of a message, for endpoints that take messages in pieces
+/// ([`Settings::in_parts`](crate::Settings::in_parts)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What was read at once, text cut between two characters. Only the last piece of a message may
+    /// be empty.
+    pub data: Message,
+    /// Whether the message ends with it.
+    pub last: bool,
+}
+
+/// The message for sending it back or on; it is not copied.
 impl From<Message> for Frame {
     fn from(message: Message) -> Self {
         match message {
-            Message::Text(text) => Self::text(&text),
-            Message::Binary(bytes) => Self::binary(&bytes),
+            Message::Text(text) => Self::text(text),
+            Message::Binary(bytes) => Self::binary(bytes),
         }
     }
 }

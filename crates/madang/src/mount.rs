@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use websocket::handshake::server;
+use websocket::{Deflate, handshake::server};
 
 use crate::{
     driver::Connection,
@@ -123,19 +123,24 @@ async fn answer<E: Endpoint>(
     let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
         return bad(BadHandshake::NoUpgrade);
     };
-    let mut handshake = Handshake::new(Request::new(&parts, &params), upgrade);
+    let mut handshake = Handshake::new(
+        Request::new(&parts, &params),
+        upgrade,
+        mounted.settings.clone(),
+    );
     let data = match mounted.endpoint.on_handshake(&mut handshake).await {
         Ok(data) => data,
         Err(refusal) => return refusal.into_response(),
     };
-    let (request, upgrade, protocol) = handshake.into_parts();
+    let (request, upgrade, protocol, settings) = handshake.into_parts();
+    let deflate = settings.agree(upgrade.deflate());
     let response = upgrade
-        .response(protocol.as_deref())
+        .response(protocol.as_deref(), deflate)
         .map(|()| axum::body::Body::empty());
-    let session = Session::new(request, protocol, mounted.settings.max_outgoing, data);
+    let session = Session::new(request, protocol, settings, data);
     tokio::spawn(async move {
         match on_upgrade.await {
-            Ok(upgraded) => mounted.open(upgraded, session),
+            Ok(upgraded) => mounted.open(upgraded, session, deflate),
             // The client went away before it had the answer: there was no session.
             Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
         }
@@ -145,7 +150,12 @@ async fn answer<E: Endpoint>(
 
 impl<E: Endpoint> Mounted<E> {
     /// Takes the connection out of hyper: the bare socket where it is one, for the leanest path.
-    fn open(self: Arc<Self>, upgraded: Upgraded, session: Session<E::Data>) {
+    fn open(
+        self: Arc<Self>,
+        upgraded: Upgraded,
+        session: Session<E::Data>,
+        deflate: Option<Deflate>,
+    ) {
         type Plain = TokioIo<TcpStream>;
         // axum's own server is hyper-util's automatic one; hyper's HTTP/1 server wraps differently.
         let plain = match auto::upgrade::downcast::<Plain>(upgraded) {
@@ -160,25 +170,25 @@ impl<E: Endpoint> Mounted<E> {
                 // Frames are gathered here; waiting for more of them in the kernel only delays them.
                 let _ = socket.set_nodelay(true);
                 // The bytes are copied: they lie in hyper's read buffer of 8 KiB.
-                self.spawn(socket, &early, session);
+                self.spawn(socket, &early, session, deflate);
             }
-            Err(upgraded) => self.spawn(TokioIo::new(upgraded), &[], session),
+            Err(upgraded) => self.spawn(TokioIo::new(upgraded), &[], session, deflate),
         }
     }
 
     /// In a task of its own: the one that waited for the upgrade ends and frees its memory.
-    fn spawn<S>(self: Arc<Self>, io: S, early: &[u8], session: Session<E::Data>)
-    where
+    fn spawn<S>(
+        self: Arc<Self>,
+        io: S,
+        early: &[u8],
+        session: Session<E::Data>,
+        deflate: Option<Deflate>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let entered = self.sessions.enter(session.any());
-        let connection = Connection::new(
-            io,
-            early,
-            self.endpoint.clone(),
-            session,
-            self.settings.clone(),
-        );
+        let endpoint = self.endpoint.clone();
+        let mut connection = Connection::new(io, early, endpoint, session, deflate);
         tokio::spawn(async move {
             connection.run().await;
             drop(entered);

@@ -1,6 +1,6 @@
 //! The request that opened a session.
 
-use std::{borrow::Cow, net::SocketAddr, ops::Deref};
+use std::{borrow::Cow, net::SocketAddr, ops::Deref, sync::Arc};
 
 use axum::{
     extract::{ConnectInfo, RawPathParams},
@@ -8,6 +8,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use websocket::handshake::server::{HandshakeError, Upgrade};
+
+use crate::settings::Settings;
 
 /// Path, parameters, query, headers and peer of a session's opening request.
 ///
@@ -110,15 +112,23 @@ pub struct Handshake {
     request: Request,
     upgrade: Upgrade,
     protocol: Option<Box<str>>,
+    settings: Arc<Settings>,
 }
 
 impl Handshake {
-    pub(crate) fn new(request: Request, upgrade: Upgrade) -> Self {
+    pub(crate) fn new(request: Request, upgrade: Upgrade, settings: Arc<Settings>) -> Self {
         Self {
             request,
             upgrade,
             protocol: None,
+            settings,
         }
+    }
+
+    /// The settings of this session, to be changed for it alone: a larger bound for those who are
+    /// known, say.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
     }
 
     /// The subprotocols that the client offers, the one it likes best first (RFC 6455 §4.1).
@@ -137,8 +147,8 @@ impl Handshake {
         self.protocol.as_deref()
     }
 
-    pub(crate) fn into_parts(self) -> (Request, Upgrade, Option<Box<str>>) {
-        (self.request, self.upgrade, self.protocol)
+    pub(crate) fn into_parts(self) -> (Request, Upgrade, Option<Box<str>>, Arc<Settings>) {
+        (self.request, self.upgrade, self.protocol, self.settings)
     }
 }
 

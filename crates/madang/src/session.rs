@@ -7,10 +7,12 @@ use std::{any::Any, fmt, net::SocketAddr, sync::Arc};
 use futures_util::task::AtomicWaker;
 pub use outbox::SendError;
 pub(crate) use outbox::{Item, Outbox};
+use tokio::sync::oneshot;
 use websocket::{Close, CloseCode, Frame};
 
 use crate::{
     request::Request,
+    settings::Settings,
     topic::{Start, Topic},
 };
 
@@ -52,6 +54,7 @@ struct Inner<D: ?Sized> {
     id: SessionId,
     request: Request,
     protocol: Option<Box<str>>,
+    settings: Arc<Settings>,
     outbox: Outbox,
     /// Wakes the connection's task.
     waker: AtomicWaker,
@@ -62,14 +65,15 @@ impl<D: Send + Sync + 'static> Session<D> {
     pub(crate) fn new(
         request: Request,
         protocol: Option<Box<str>>,
-        max_outgoing: usize,
+        settings: Arc<Settings>,
         data: D,
     ) -> Self {
         Self(Arc::new(Inner {
             id: SessionId::generate(),
             request,
             protocol,
-            outbox: Outbox::new(max_outgoing),
+            settings,
+            outbox: Outbox::default(),
             waker: AtomicWaker::new(),
             data,
         }))
@@ -86,7 +90,7 @@ impl<D: Send + Sync + 'static> Session<D> {
     /// subscription moves: then see [`send_and_subscribe`](Self::send_and_subscribe). The place is
     /// fixed now: nothing appended from here on is missed.
     pub fn subscribe(&self, topic: &Topic, start: Start) -> Result<(), SendError> {
-        self.push_subscription(topic, start, |subscribe| [subscribe])
+        self.push_subscription(topic, start, None)
     }
 
     /// Sends a message and subscribes behind it, with nothing of the topic's between: also when
@@ -97,25 +101,20 @@ impl<D: Send + Sync + 'static> Session<D> {
         topic: &Topic,
         start: Start,
     ) -> Result<(), SendError> {
-        let message = Item::Frame(message.into());
-        self.push_subscription(topic, start, |subscribe| [message, subscribe])
+        self.push_subscription(topic, start, Some(message.into()))
     }
 
-    fn push_subscription<const N: usize>(
+    fn push_subscription(
         &self,
         topic: &Topic,
         start: Start,
-        items: impl FnOnce(Item) -> [Item; N],
+        before: Option<Frame>,
     ) -> Result<(), SendError> {
         let (cursor, new) = topic.enter(self.any(), start);
-        let pushed = self
-            .0
-            .outbox
-            .push(items(Item::Subscribe(topic.clone(), cursor)));
-        match pushed {
-            Ok(()) => self.wake(),
-            Err(_) if new => topic.leave(self.id()),
-            Err(_) => {}
+        let subscribe = Item::Subscribe(topic.clone(), cursor);
+        let pushed = self.push(before.map(Item::Frame).into_iter().chain([subscribe]));
+        if pushed.is_err() && new {
+            topic.leave(self.id());
         }
         pushed
     }
@@ -158,7 +157,29 @@ impl<D: ?Sized> Session<D> {
     /// does not fit is refused as [`SendError::Full`], and the caller decides what that means.
     /// Messages for many are better [published](Topic::publish) to a topic.
     pub fn send(&self, message: impl Into<Frame>) -> Result<(), SendError> {
-        self.push(Item::Frame(message.into()))
+        self.push([Item::Frame(message.into())])
+    }
+
+    /// Sends several messages, all of them or none, with nothing of anybody else's between: they
+    /// go out in as few writes as they fit in.
+    pub fn send_all<M: Into<Frame>>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<(), SendError> {
+        let frames = messages.into_iter().map(Into::into);
+        self.push(frames.map(Item::Frame))
+    }
+
+    /// Waits until everything that was sent before is written: handed to the system, which is
+    /// not yet to have arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] when the session has ended, or ends before.
+    pub async fn flush(&self) -> Result<(), SendError> {
+        let (done, flushed) = oneshot::channel();
+        self.push([Item::Flush(done)])?;
+        flushed.await.map_err(|_| SendError::Closed)
     }
 
     /// Sends a ping (RFC 6455 §5.5.2) with up to 125 bytes of payload, of which more are cut off.
@@ -170,7 +191,7 @@ impl<D: ?Sized> Session<D> {
     pub fn unsubscribe(&self, topic: &Topic) {
         topic.leave(self.id());
         // On a session that has ended there is nothing left to end.
-        let _ = self.push(Item::Unsubscribe(topic.clone()));
+        let _ = self.push([Item::Unsubscribe(topic.clone())]);
     }
 
     /// Closes the session once everything sent before is written (RFC 6455 §7.1.2).
@@ -188,14 +209,21 @@ impl<D: ?Sized> Session<D> {
         self.0.outbox.is_closed()
     }
 
-    fn push(&self, item: Item) -> Result<(), SendError> {
-        self.0.outbox.push([item])?;
-        self.wake();
-        Ok(())
+    fn push(&self, items: impl IntoIterator<Item = Item>) -> Result<(), SendError> {
+        let pushed = self.0.outbox.push(items, &self.0.settings);
+        if pushed != Err(SendError::Closed) {
+            // Full may mean closed.
+            self.wake();
+        }
+        pushed
     }
 
     pub(crate) fn wake(&self) {
         self.0.waker.wake();
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

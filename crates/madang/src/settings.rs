@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use websocket::Deflate;
+
 /// Limits and times of an endpoint's sessions.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -14,8 +16,45 @@ pub struct Settings {
     pub max_outgoing: usize,
     /// Time between the server's pings. A peer that is silent for two of them is gone (code 4008).
     pub heartbeat: Duration,
+    /// What happens to a session that is sent more than may wait.
+    pub when_full: WhenFull,
+    /// How long a peer may send no message before it is closed with 4008; `None` is for ever. Pings
+    /// and pongs do not count.
+    pub idle_timeout: Option<Duration>,
     /// How long a close waits for the peer's answer.
     pub close_timeout: Duration,
+    /// Compression of messages, where the peer offers it; `None` declines. It costs an idle session
+    /// nothing.
+    pub compression: Option<Compression>,
+    /// Whether messages are handed to [`on_part`](crate::Endpoint::on_part) piece by piece as they come,
+    /// in place of [`on_message`](crate::Endpoint::on_message), so that one may be longer than memory: then
+    /// `max_message` may be, too. Compression is declined, as a compressed message has to be whole.
+    pub in_parts: bool,
+}
+
+/// What happens when [`Settings::max_outgoing`] is reached. Either way the message is not taken, and
+/// `send` answers [`SendError::Full`](crate::SendError::Full).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// Nothing else: the sender decides what it means that this message does not arrive.
+    Refuse,
+    /// The session is closed with 1013: a peer gets everything, or knows that it did not.
+    Close,
+}
+
+/// permessage-deflate (RFC 7692), each message for itself ("no context takeover").
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compression {
+    /// Messages of fewer bytes are sent as they are.
+    pub threshold: usize,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self { threshold: 1024 }
+    }
 }
 
 impl Default for Settings {
@@ -24,7 +63,19 @@ impl Default for Settings {
             max_message: 64 * 1024,
             max_outgoing: 4 * 1024 * 1024,
             heartbeat: Duration::from_secs(25),
+            when_full: WhenFull::Refuse,
+            idle_timeout: None,
             close_timeout: Duration::from_secs(3),
+            compression: None,
+            in_parts: false,
         }
+    }
+}
+
+impl Settings {
+    /// What we make of the compression that a client offers.
+    pub(crate) fn agree(&self, offered: Option<Deflate>) -> Option<Deflate> {
+        let compression = self.compression.as_ref().filter(|_| !self.in_parts)?;
+        Some(offered?.from_bytes_on(compression.threshold))
     }
 }

@@ -9,7 +9,7 @@
 pub(crate) mod ring;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -190,23 +190,25 @@ impl Topic {
         self.state().subscribers.remove(&session);
     }
 
+    /// Whether there is something that a reader at `cursor` has not had; does not take the lock.
+    pub(crate) fn has_news(&self, cursor: &Cursor) -> bool {
+        cursor.position() != self.0.end.load(Ordering::Acquire)
+    }
+
     /// Takes frames at `cursor` into `frames` until `budget` bytes are used up.
     pub(crate) fn read(
         &self,
         cursor: &mut Cursor,
         reader: SessionId,
         budget: &mut usize,
-        frames: &mut VecDeque<Frame>,
+        frames: &mut Vec<Frame>,
     ) -> Reading {
-        if cursor.position() == self.0.end.load(Ordering::Acquire) {
-            return Reading::UpToDate;
-        }
         let state = self.state();
         while *budget > 0 {
             match state.ring.next(cursor, reader) {
                 Next::Frame(frame) => {
                     *budget = budget.saturating_sub(frame.len());
-                    frames.push_back(frame);
+                    frames.push(frame);
                 }
                 Next::Skip => {}
                 Next::UpToDate => return Reading::UpToDate,

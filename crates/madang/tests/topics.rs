@@ -219,7 +219,7 @@ struct Yard {
 
 impl Yard {
     fn in_memory(limits: RingLimits) -> Self {
-        let notice = |from, to| Frame::text(&format!("lost {from} to {to}"));
+        let notice = |from, to| Frame::text(format!("lost {from} to {to}"));
         Self::new(Topic::in_memory(limits, notice), Memory::default())
     }
 
@@ -274,7 +274,7 @@ impl Log for Memory {
                 .get(after as usize..last as usize)
                 .ok_or_else(|| LogError("it is lost".to_owned()))?;
             Ok(Page {
-                frames: texts.iter().map(|text| Frame::text(text)).collect(),
+                frames: texts.iter().map(Frame::text).collect(),
                 last,
             })
         })

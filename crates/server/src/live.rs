@@ -189,7 +189,7 @@ fn next_due(room: &LiveRoom) -> Option<Timestamp> {
 
 /// A message of the server as the one frame that all its readers share.
 pub(crate) fn frame(message: &ServerMessage) -> Frame {
-    Frame::text(&message.to_json())
+    Frame::text(message.to_json())
 }
 
 /// A room's log in the database, for sessions that are behind the topic's ring.

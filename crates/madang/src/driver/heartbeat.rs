@@ -1,4 +1,4 @@
-//! Pings, silence, and the time that a close may take: one timer.
+//! Pings, silence, idleness, and the time that a close may take: one timer.
 
 use std::{
     future::Future,
@@ -9,6 +9,8 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::settings::Settings;
+
 /// What the time has come for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beat {
@@ -16,6 +18,8 @@ pub(super) enum Beat {
     Ping,
     /// To give the peer up.
     Silent,
+    /// To close, as the peer has said nothing for too long.
+    Idle,
     /// To end a close that is not answered.
     Deadline,
 }
@@ -23,30 +27,23 @@ pub(super) enum Beat {
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     timer: Pin<Box<Sleep>>,
-    interval: Duration,
     last_heard: Instant,
-    mode: Mode,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// The next ping is due then.
-    Beating {
-        ping: Instant,
-    },
-    Ending,
+    last_message: Instant,
+    /// The next ping is due then; none once the session ends.
+    ping: Option<Instant>,
 }
 
 impl Heartbeat {
-    pub(super) fn new(interval: Duration) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         let now = Instant::now();
+        let first = settings
+            .heartbeat
+            .min(settings.idle_timeout.unwrap_or(Duration::MAX));
         Self {
-            timer: Box::pin(sleep(interval)),
-            interval,
+            timer: Box::pin(sleep(first)),
             last_heard: now,
-            mode: Mode::Beating {
-                ping: now + interval,
-            },
+            last_message: now,
+            ping: Some(now + settings.heartbeat),
         }
     }
 
@@ -55,31 +52,42 @@ impl Heartbeat {
         self.last_heard = Instant::now();
     }
 
+    /// The peer sent a message.
+    pub(super) fn heard_message(&mut self) {
+        self.last_message = self.last_heard;
+    }
+
     /// No more pings: [`Beat::Deadline`] comes after `timeout`. The first call counts.
     pub(super) fn end_within(&mut self, timeout: Duration) {
-        if self.mode != Mode::Ending {
-            self.mode = Mode::Ending;
+        if self.ping.take().is_some() {
             self.timer.as_mut().reset(Instant::now() + timeout);
         }
     }
 
-    /// [`Beat::Silent`] and [`Beat::Deadline`] come again at every call once they are due.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
+    /// All but [`Beat::Ping`] come again at every call once they are due.
+    pub(super) fn poll(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Beat> {
         let mut due = false;
         while self.timer.as_mut().poll(cx).is_ready() {
-            let Mode::Beating { ping } = &mut self.mode else {
+            let Some(ping) = &mut self.ping else {
                 return Poll::Ready(Beat::Deadline);
             };
             let now = Instant::now();
-            let silent = self.last_heard + 2 * self.interval;
+            let silent = self.last_heard + 2 * settings.heartbeat;
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }
+            let idle = settings
+                .idle_timeout
+                .map(|timeout| self.last_message + timeout);
+            if idle.is_some_and(|idle| now >= idle) {
+                return Poll::Ready(Beat::Idle);
+            }
             if now >= *ping {
-                *ping = now + self.interval;
+                *ping = now + settings.heartbeat;
                 due = true;
             }
-            self.timer.as_mut().reset(silent.min(*ping));
+            let next = idle.unwrap_or(silent).min(silent).min(*ping);
+            self.timer.as_mut().reset(next);
         }
         if due {
             Poll::Ready(Beat::Ping)

@@ -10,6 +10,8 @@ use std::{
 use tokio::io::{AsyncRead, ReadBuf};
 use websocket::{Decoder, Event, Limits, ProtocolError, Role};
 
+use crate::settings::Settings;
+
 /// Bytes read at a time. One buffer per thread serves all its sessions.
 const SCRATCH: usize = 64 * 1024;
 
@@ -29,18 +31,40 @@ pub(super) enum Received {
 /// The reading half of a connection. Between messages it holds no memory of its own.
 pub(super) struct Incoming {
     decoder: Decoder,
-    /// Bytes read behind a message, kept while that message is handled.
-    unread: Vec<u8>,
-    /// How many of `unread` are decoded.
+    unread: Option<Box<Unread>>,
+}
+
+/// Bytes read behind a message, kept while that message is handled.
+struct Unread {
+    bytes: Vec<u8>,
+    /// How many of them are decoded.
     decoded: usize,
 }
 
-impl Incoming {
-    pub(super) fn new(limits: Limits, early: &[u8]) -> Self {
-        Self {
-            decoder: Decoder::new(Role::Server, limits),
-            unread: early.to_vec(),
+impl Unread {
+    fn new(bytes: &[u8]) -> Option<Box<Self>> {
+        let unread = || Self {
+            bytes: bytes.to_vec(),
             decoded: 0,
+        };
+        (!bytes.is_empty()).then(unread).map(Box::new)
+    }
+}
+
+impl Incoming {
+    /// `early` are bytes that came right behind the handshake.
+    pub(super) fn new(settings: &Settings, inflating: bool, early: &[u8]) -> Self {
+        let max_message = settings.max_message;
+        let mut decoder = Decoder::new(Role::Server, Limits { max_message });
+        if inflating {
+            decoder = decoder.inflating();
+        }
+        if settings.in_parts {
+            decoder = decoder.in_parts();
+        }
+        Self {
+            decoder,
+            unread: Unread::new(early),
         }
     }
 
@@ -64,7 +88,7 @@ impl Incoming {
                     Ok(None) => {}
                     Ok(Some(event)) => {
                         let event = event.into_owned();
-                        self.unread = input.to_vec();
+                        self.unread = Unread::new(input);
                         return Poll::Ready(Received::Event(event));
                     }
                     Err(error) => return Poll::Ready(Received::Violation(error)),
@@ -80,7 +104,7 @@ impl Incoming {
         io: &mut (impl AsyncRead + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<Received> {
-        self.unread = Vec::new();
+        self.unread = None;
         BUFFER.with_borrow_mut(|buffer| {
             loop {
                 match ready!(poll_read(io, cx, buffer)) {
@@ -93,18 +117,16 @@ impl Incoming {
     }
 
     fn decode_unread(&mut self) -> Option<Received> {
-        let mut input = self
-            .unread
-            .get_mut(self.decoded..)
-            .filter(|input| !input.is_empty())?;
+        let unread = self.unread.as_mut()?;
+        let mut input = &mut unread.bytes[unread.decoded..];
         let received = match self.decoder.receive(&mut input) {
             Ok(event) => event.map(|event| Received::Event(event.into_owned())),
             Err(error) => Some(Received::Violation(error)),
         };
         let left = input.len();
-        self.decoded = self.unread.len() - left;
+        unread.decoded = unread.bytes.len() - left;
         if left == 0 {
-            (self.unread, self.decoded) = (Vec::new(), 0);
+            self.unread = None;
         }
         received
     }

@@ -1,15 +1,16 @@
 //! From frames to bytes: what is to be written, gathered into few writes.
 
 use std::{
+    cell::{Cell, RefCell},
     collections::VecDeque,
     io::{self, IoSlice},
     mem,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use tokio::io::AsyncWrite;
-use websocket::{Close, Frame};
+use tokio::{io::AsyncWrite, sync::oneshot};
+use websocket::{Close, Deflate, Encoded, Frame};
 
 use super::heartbeat::Heartbeat;
 use crate::{
@@ -19,25 +20,46 @@ use crate::{
 
 /// Bytes of topics' frames taken for one batch, before the session's own frames get their turn.
 const BATCH_BYTES: usize = 64 * 1024;
-/// Frames in one write; the kernel takes up to 1,024.
-const WRITE_FRAMES: usize = 64;
+/// Frames whose payload is shorter are copied side by side, which costs less than a slice of its own.
+const COPIED: usize = 8 * 1024;
+/// Bytes that are copied for one write.
+const SCRATCH: usize = 64 * 1024;
+/// Slices of long frames in one write; the kernel takes up to 1,024.
+const SLICES: usize = 64;
+/// Frames for which a spare batch keeps memory.
+const KEPT_FRAMES: usize = 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(SCRATCH));
+    /// The batch that was written last: the next one to write has its memory.
+    static SPARE: Cell<Option<Box<Batch>>> = const { Cell::new(None) };
+}
 
 /// The writing half of a connection. Between batches it holds no memory but its cursors.
-#[derive(Default)]
 pub(super) struct Outgoing {
-    /// The batch being written.
-    batch: VecDeque<Frame>,
-    /// Bytes of the batch's first frame that are written.
-    offset: usize,
+    /// What is being written.
+    batch: Option<Box<Batch>>,
+    deflate: Option<Deflate>,
     /// Whether the socket took no more at the last write.
     blocked: bool,
-    /// Bytes of the batch that came from the session's outbox.
-    from_outbox: usize,
-    subscriptions: Vec<Subscription>,
-    /// The answer to the latest ping.
-    pub(super) pong: Option<Frame>,
     /// Whether to ping.
     pub(super) ping: bool,
+    /// The answer to the latest ping.
+    pub(super) pong: Option<Frame>,
+    subscriptions: Vec<Subscription>,
+}
+
+#[derive(Default)]
+struct Batch {
+    frames: VecDeque<Encoded>,
+    /// Bytes of the first frame that are written.
+    offset: usize,
+    /// Bytes that the batch counts for in the session's outbox.
+    from_outbox: usize,
+    /// Whom to tell when it is written.
+    flushes: Vec<oneshot::Sender<()>>,
+    /// What was taken from a topic: compressed outside of its lock.
+    taken: Vec<Frame>,
 }
 
 /// A session's place in a topic.
@@ -49,33 +71,35 @@ struct Subscription {
 }
 
 impl Outgoing {
+    pub(super) fn new(deflate: Option<Deflate>) -> Self {
+        Self {
+            batch: None,
+            deflate,
+            blocked: false,
+            ping: false,
+            pong: None,
+            subscriptions: Vec::new(),
+        }
+    }
+
     /// Queues a frame behind the batch.
     pub(super) fn push(&mut self, frame: Frame) {
-        self.batch.push_back(frame);
+        let encoded = frame.encode(self.deflate);
+        batch(&mut self.batch).frames.push_back(encoded);
     }
 
-    /// Bytes of the outbox that have been written since the last call, once the batch is done.
-    pub(super) fn take_written(&mut self) -> usize {
-        mem::take(&mut self.from_outbox)
-    }
-
-    /// Writes the batch.
+    /// Writes the batch, and tells for how many bytes it counted in the outbox.
     pub(super) fn poll_write(
         &mut self,
         io: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
         heartbeat: &mut Heartbeat,
-    ) -> Poll<io::Result<()>> {
-        while !self.batch.is_empty() {
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
-            let count = self.batch.len().min(WRITE_FRAMES);
-            for (slice, frame) in slices.iter_mut().zip(&self.batch) {
-                *slice = IoSlice::new(frame.as_bytes());
-            }
-            if let Some(first) = self.batch.front() {
-                slices[0] = IoSlice::new(&first.as_bytes()[self.offset..]);
-            }
-            let written = match Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count]) {
+    ) -> Poll<io::Result<usize>> {
+        let Some(batch) = &mut self.batch else {
+            return Poll::Ready(Ok(0));
+        };
+        while !batch.frames.is_empty() {
+            let written = match batch.poll_write(io, cx) {
                 Poll::Ready(written) => written?,
                 Poll::Pending => {
                     self.blocked = true;
@@ -85,29 +109,24 @@ impl Outgoing {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.advance(written);
+            batch.advance(written);
             if mem::take(&mut self.blocked) {
                 // The socket had been full: room in it means that the peer takes what it is sent.
                 heartbeat.heard();
             }
         }
-        self.batch = VecDeque::new();
-        Pin::new(io).poll_flush(cx)
-    }
-
-    fn advance(&mut self, written: usize) {
-        self.offset += written;
-        while let Some(first) = self.batch.front() {
-            if self.offset < first.len() {
-                return;
-            }
-            self.offset -= first.len();
-            self.batch.pop_front();
+        ready!(Pin::new(io).poll_flush(cx))?;
+        for flush in batch.flushes.drain(..) {
+            // Whoever waited may have given up.
+            let _ = flush.send(());
         }
+        let from_outbox = mem::take(&mut batch.from_outbox);
+        keep(&mut self.batch);
+        Poll::Ready(Ok(from_outbox))
     }
 
-    /// Fills the batch with what has come since the last one; tells whether there was anything, and
-    /// the close that follows.
+    /// Makes a batch of what has come since the last one; tells whether there was anything, and the
+    /// close that follows.
     ///
     /// The outbox is taken first and written last: a reply that was sent after an event was appended
     /// is thus written after that event, unless the session is behind.
@@ -117,24 +136,26 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Result<(bool, Option<Close>), LogError> {
         let (items, close) = session.outbox().take();
-        self.batch.extend(self.pong.take());
+        if let Some(pong) = self.pong.take() {
+            self.push(pong);
+        }
         if mem::take(&mut self.ping) {
-            self.batch.push_back(Frame::ping(&[]));
+            self.push(Frame::ping(&[]));
         }
         let read = self.read_topics(session, cx);
-        let gathered = !items.is_empty() || !self.batch.is_empty();
         for item in items {
-            self.from_outbox += item.cost();
+            batch(&mut self.batch).from_outbox += item.cost();
             match item {
-                Item::Frame(frame) => self.batch.push_back(frame),
+                Item::Frame(frame) => self.push(frame),
                 Item::Subscribe(topic, cursor) => self.subscribe(topic, cursor),
                 Item::Unsubscribe(topic) => {
                     let others = |subscription: &Subscription| !subscription.topic.is(&topic);
                     self.subscriptions.retain(others);
                 }
+                Item::Flush(done) => batch(&mut self.batch).flushes.push(done),
             }
         }
-        read.map(|()| (gathered, close))
+        read.map(|()| (self.batch.is_some(), close))
     }
 
     fn subscribe(&mut self, topic: Topic, cursor: Cursor) {
@@ -144,11 +165,15 @@ impl Outgoing {
             .find(|subscription| subscription.topic.is(&topic))
         {
             Some(subscription) => (subscription.cursor, subscription.page) = (cursor, None),
-            None => self.subscriptions.push(Subscription {
-                topic,
-                cursor,
-                page: None,
-            }),
+            None => {
+                // Most sessions have one; the next power of two would cost more than it saves.
+                self.subscriptions.reserve_exact(1);
+                self.subscriptions.push(Subscription {
+                    topic,
+                    cursor,
+                    page: None,
+                });
+            }
         }
     }
 
@@ -166,11 +191,15 @@ impl Outgoing {
             .any(|subscription| subscription.page.is_some());
         for index in 0..self.subscriptions.len() {
             let subscription = &mut self.subscriptions[index];
-            if subscription.page.is_none() {
-                subscription.read(session, &mut paging, &mut budget, &mut self.batch);
+            if subscription.page.is_none() && subscription.is_due() {
+                let batch = batch(&mut self.batch);
+                subscription.read(session, &mut paging, &mut budget, &mut batch.taken);
+                batch.encode_taken(self.deflate);
             }
             if subscription.page.is_some() {
-                paging = !subscription.read_page(session, cx, &mut self.batch)?;
+                let batch = batch(&mut self.batch);
+                paging = !subscription.read_page(session, cx, &mut batch.taken)?;
+                batch.encode_taken(self.deflate);
                 if !paging {
                     budget = 0;
                 }
@@ -179,6 +208,9 @@ impl Outgoing {
                 self.subscriptions.rotate_left(index + 1);
                 break;
             }
+        }
+        if self.batch.as_ref().is_some_and(|batch| batch.is_empty()) {
+            keep(&mut self.batch);
         }
         Ok(())
     }
@@ -196,7 +228,92 @@ impl Outgoing {
     }
 }
 
+/// The batch, made of the thread's spare one where there is none.
+fn batch(slot: &mut Option<Box<Batch>>) -> &mut Batch {
+    slot.get_or_insert_with(|| SPARE.take().unwrap_or_default())
+}
+
+/// Makes an empty batch the thread's spare one, unless it has grown large.
+fn keep(batch: &mut Option<Box<Batch>>) {
+    if let Some(batch) = batch.take()
+        && batch.frames.capacity() <= KEPT_FRAMES
+    {
+        SPARE.set(Some(batch));
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.from_outbox == 0 && self.flushes.is_empty()
+    }
+
+    fn encode_taken(&mut self, deflate: Option<Deflate>) {
+        let taken = self.taken.drain(..);
+        self.frames.extend(taken.map(|frame| frame.encode(deflate)));
+    }
+
+    /// Writes once: short frames side by side out of the thread's buffer, long ones from where
+    /// they lie.
+    fn poll_write(
+        &self,
+        io: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let io = Pin::new(io);
+        let is_long = |frame: &Encoded| frame.payload().len() >= COPIED;
+        if self.frames.front().is_some_and(is_long) && io.is_write_vectored() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            return io.poll_write_vectored(cx, &slices[..count]);
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            for piece in self.pieces() {
+                let room = SCRATCH - buffer.len();
+                buffer.extend_from_slice(&piece[..piece.len().min(room)]);
+                if piece.len() >= room {
+                    break;
+                }
+            }
+            io.poll_write(cx, buffer)
+        })
+    }
+
+    /// What is to be written, in order.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut written = self.offset;
+        self.frames
+            .iter()
+            .flat_map(|frame| [frame.header(), frame.payload()])
+            .map(move |piece| {
+                let skipped = written.min(piece.len());
+                written -= skipped;
+                &piece[skipped..]
+            })
+            .filter(|piece| !piece.is_empty())
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.offset += written;
+        while let Some(first) = self.frames.front() {
+            if self.offset < first.len() {
+                return;
+            }
+            self.offset -= first.len();
+            self.frames.pop_front();
+        }
+    }
+}
+
 impl Subscription {
+    fn is_due(&self) -> bool {
+        self.topic.has_news(&self.cursor)
+    }
+
     /// Takes what the ring has; where it does not reach back far enough, a page is begun, unless
     /// another of the session's subscriptions is at one.
     fn read<D: ?Sized>(
@@ -204,11 +321,11 @@ impl Subscription {
         session: &Session<D>,
         paging: &mut bool,
         budget: &mut usize,
-        batch: &mut VecDeque<Frame>,
+        taken: &mut Vec<Frame>,
     ) {
         let read = self
             .topic
-            .read(&mut self.cursor, session.id(), budget, batch);
+            .read(&mut self.cursor, session.id(), budget, taken);
         if let Reading::Behind { after, until } = read
             && !mem::replace(paging, true)
         {
@@ -221,7 +338,7 @@ impl Subscription {
         &mut self,
         session: &Session<D>,
         cx: &mut Context<'_>,
-        batch: &mut VecDeque<Frame>,
+        taken: &mut Vec<Frame>,
     ) -> Result<bool, LogError> {
         let Some(page) = &mut self.page else {
             return Ok(true);
@@ -236,8 +353,8 @@ impl Subscription {
         }
         let (cursor, caught_up) = self.topic.resume(page.last, session.id());
         self.cursor = cursor;
-        batch.extend(page.frames);
-        batch.extend(caught_up);
+        taken.extend(page.frames);
+        taken.extend(caught_up);
         Ok(true)
     }
 }

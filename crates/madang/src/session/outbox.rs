@@ -2,9 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use websocket::{Close, Frame};
+use tokio::sync::oneshot;
+use websocket::{Close, CloseCode, Frame};
 
-use crate::topic::{Topic, ring::Cursor};
+use crate::{
+    settings::{Settings, WhenFull},
+    topic::{Topic, ring::Cursor},
+};
 
 /// Why a message was not taken for sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +27,8 @@ pub(crate) enum Item {
     Frame(Frame),
     Subscribe(Topic, Cursor),
     Unsubscribe(Topic),
+    /// To tell when everything before is written.
+    Flush(oneshot::Sender<()>),
 }
 
 impl Item {
@@ -30,16 +36,15 @@ impl Item {
     pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Frame(frame) => frame.len(),
-            Self::Subscribe(..) | Self::Unsubscribe(_) => 64,
+            Self::Subscribe(..) | Self::Unsubscribe(_) | Self::Flush(_) => 64,
         }
     }
 }
 
 /// Written by anyone, taken by the connection's task. Empty, it owns no heap memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
-    max_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -50,50 +55,51 @@ struct State {
     /// Nothing more is taken.
     closed: bool,
     /// The close frame to be sent behind everything.
-    close: Option<Close>,
+    close: Option<Box<Close>>,
 }
 
 impl Outbox {
-    pub(crate) fn new(max_bytes: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            max_bytes,
-        }
-    }
-
     /// Queues items, with nothing of anybody else's between them; all of them or none.
-    pub(crate) fn push<const N: usize>(&self, items: [Item; N]) -> Result<(), SendError> {
+    pub(crate) fn push(
+        &self,
+        items: impl IntoIterator<Item = Item>,
+        settings: &Settings,
+    ) -> Result<(), SendError> {
         let mut state = self.state();
         if state.closed {
             return Err(SendError::Closed);
         }
-        let bytes = state.bytes + items.iter().map(Item::cost).sum::<usize>();
-        if bytes > self.max_bytes {
-            return Err(SendError::Full);
+        let (had, mut bytes) = (state.items.len(), state.bytes);
+        state
+            .items
+            .extend(items.into_iter().inspect(|item| bytes += item.cost()));
+        if bytes <= settings.max_outgoing {
+            state.bytes = bytes;
+            return Ok(());
         }
-        state.bytes = bytes;
-        state.items.extend(items);
-        Ok(())
+        state.items.truncate(had);
+        if settings.when_full == WhenFull::Close {
+            let reason = "what is sent here is not being read";
+            state.close(Close::new(CloseCode::OVERLOADED, reason));
+        }
+        Err(SendError::Full)
     }
 
     /// Ends the queue with a close frame, unless it has ended.
     pub(crate) fn close(&self, close: Close) {
-        let mut state = self.state();
-        if !state.closed {
-            state.closed = true;
-            state.close = Some(close);
-        }
+        self.state().close(close);
     }
 
     /// The close frame that waits behind everything.
     pub(crate) fn closing(&self) -> Option<Close> {
-        self.state().close.clone()
+        self.state().close.as_deref().cloned()
     }
 
     /// Takes everything queued so far, and the close behind it.
     pub(crate) fn take(&self) -> (Vec<Item>, Option<Close>) {
         let mut state = self.state();
-        (std::mem::take(&mut state.items), state.close.take())
+        let close = state.close.take().map(|close| *close);
+        (std::mem::take(&mut state.items), close)
     }
 
     /// Reports so much as written, which makes room.
@@ -122,5 +128,14 @@ impl Outbox {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn close(&mut self, close: Close) {
+        if !self.closed {
+            self.closed = true;
+            self.close = Some(Box::new(close));
+        }
     }
 }

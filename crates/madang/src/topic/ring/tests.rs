@@ -31,11 +31,13 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 }
 
 fn event(seq: u64, size: usize) -> Frame {
-    Frame::text(&format!("{seq} {}", "x".repeat(size)))
+    Frame::text(format!("{seq} {}", "x".repeat(size)))
 }
 
 fn number(frame: &Frame) -> Option<u64> {
-    let text = std::str::from_utf8(&frame.as_bytes()[2..]).unwrap();
+    let text = std::str::from_utf8(&frame.to_bytes()[2..])
+        .unwrap()
+        .to_owned();
     text.split(' ').next().unwrap().parse().ok()
 }
 
