@@ -426,3 +426,39 @@ fn log_panic(callback: &str, outcome: Result<(), Box<dyn Any + Send>>) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    struct Quiet;
+
+    impl Endpoint for Quiet {
+        type Data = ();
+
+        async fn on_handshake(
+            &self,
+            _: &mut crate::Handshake,
+        ) -> Result<Self::Data, crate::Refusal> {
+            Ok(())
+        }
+    }
+
+    fn run(connection: &mut Connection<Quiet, TcpStream>) -> impl Future<Output = ()> + use<'_> {
+        connection.run()
+    }
+
+    fn size_of_output<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        let connection = size_of::<Connection<Quiet, TcpStream>>();
+        assert!(connection <= 232, "{connection}");
+        let running = size_of_output(run);
+        assert!(running <= 48, "{running}");
+    }
+}

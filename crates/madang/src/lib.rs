@@ -175,7 +175,7 @@ mod settings;
 mod topic;
 
 pub use endpoint::{Closed, Endpoint, Error, Side};
-pub use message::{Message, Part};
+pub use message::{Message, Part, json};
 pub use mount::Mount;
 pub use request::{BadHandshake, Handshake, Refusal, Request};
 pub use session::{AnySession, SendError, Session, SessionId};

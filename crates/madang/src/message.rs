@@ -1,6 +1,7 @@
 //! What endpoints receive.
 
 use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 use websocket::Frame;
 
 /// A whole message from the peer (RFC 6455 §5.6), fragments put together.
@@ -20,6 +21,44 @@ impl Message {
             Self::Binary(_) => None,
         }
     }
+
+    /// The bytes of either kind.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Reads the message as JSON (RFC 8259), be it text or bytes.
+    ///
+    /// # Errors
+    ///
+    /// Where and why it is not JSON of this type.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(self.as_bytes())
+    }
+}
+
+/// Writes a value as a text message of JSON, for [`Session::send`](crate::Session::send) or
+/// [`Topic::publish`](crate::Topic::publish).
+///
+/// # Errors
+///
+/// What serde says of a value that has no form in JSON, such as a map whose keys are lists.
+///
+/// ```
+/// #[derive(serde::Serialize)]
+/// struct Sum {
+///     value: i64,
+/// }
+///
+/// let frame = madang::json(&Sum { value: 5 })?;
+/// assert_eq!(frame, madang::Frame::text(r#"{"value":5}"#));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Frame, serde_json::Error> {
+    serde_json::to_string(value).map(Frame::text)
 }
 
 /// A piece of a message, for endpoints that take messages in pieces

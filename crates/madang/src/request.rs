@@ -131,6 +131,29 @@ impl Handshake {
         Arc::make_mut(&mut self.settings)
     }
 
+    /// Refuses pages of other sites (RFC 6455 §10.2): with 403, unless the request comes from no page
+    /// at all (it has no `Origin`), from a page of this host, or from one of the `allowed`
+    /// origins, such as `https://example.com`.
+    ///
+    /// A browser sends a user's cookies with every request to a host, whichever page makes it. An
+    /// endpoint that knows people by a cookie has to ask this; one that asks for a token need not.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, to be passed on with `?`.
+    pub fn check_origin(&self, allowed: &[impl AsRef<str>]) -> Result<(), Refusal> {
+        let Some(origin) = self.header("origin") else {
+            return Ok(());
+        };
+        let is_own = origin.split_once("://").map(|(_, host)| host) == self.header("host");
+        let is_allowed = || allowed.iter().any(|allowed| allowed.as_ref() == origin);
+        if is_own || is_allowed() {
+            return Ok(());
+        }
+        let message = format!("pages of '{origin}' may not open sessions here\n");
+        Err(Refusal::new(StatusCode::FORBIDDEN, message))
+    }
+
     /// The subprotocols that the client offers, the one it likes best first (RFC 6455 §4.1).
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.upgrade.protocols()

@@ -139,9 +139,20 @@ impl Topic {
 
     /// Appends the next event and tells its number: for topics that number their events themselves.
     pub fn publish(&self, frame: impl Into<Frame>) -> u64 {
+        self.publish_next(frame.into(), None)
+    }
+
+    /// Appends the next event for every subscriber but one, most often the one who said it.
+    ///
+    /// The exception holds as long as the ring does: a [`Log`] knows nothing of it.
+    pub fn publish_except(&self, frame: impl Into<Frame>, except: SessionId) -> u64 {
+        self.publish_next(frame.into(), Some(except))
+    }
+
+    fn publish_next(&self, frame: Frame, except: Option<SessionId>) -> u64 {
         let mut state = self.state();
         let seq = state.ring.head() + 1;
-        state.ring.append(seq, frame.into());
+        state.ring.append(seq, frame, except);
         self.announce(&state);
         seq
     }
@@ -152,7 +163,7 @@ impl Topic {
     /// taken: the readers get what is between from the log.
     pub fn append(&self, seq: u64, frame: impl Into<Frame>) -> bool {
         let mut state = self.state();
-        let appended = state.ring.append(seq, frame.into());
+        let appended = state.ring.append(seq, frame.into(), None);
         if appended {
             self.announce(&state);
         }

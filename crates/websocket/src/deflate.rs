@@ -5,6 +5,7 @@
 //! everyone who agreed on the extension.
 
 use std::cell::RefCell;
+use std::num::NonZeroU8;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -38,18 +39,22 @@ thread_local! {
 /// [`Agreed::deflate`](crate::handshake::client::Agreed::deflate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deflate {
-    window_bits: u8,
+    /// 9 to 15; that it is never 0 makes an `Option` of this no larger.
+    window_bits: NonZeroU8,
     threshold: u32,
 }
 
 impl Deflate {
-    /// What we send is compressed with a window of 2^`window_bits` bytes, 9 to 15.
-    pub(crate) fn new(window_bits: u8) -> Self {
-        debug_assert!((9..=MAX_WINDOW_BITS).contains(&window_bits));
-        Self {
-            window_bits,
-            threshold: 0,
-        }
+    /// What we send is compressed with a window of 2^`window_bits` bytes: 9 to 15, since zlib has
+    /// none of 8 bits.
+    pub(crate) fn new(window_bits: u8) -> Option<Self> {
+        let window_bits = NonZeroU8::new(window_bits)?;
+        (9..=MAX_WINDOW_BITS)
+            .contains(&window_bits.get())
+            .then_some(Self {
+                window_bits,
+                threshold: 0,
+            })
     }
 
     /// Leaves messages of fewer bytes as they are: compressing them gains little.
@@ -61,7 +66,7 @@ impl Deflate {
 
     /// Bits of the window that our messages are compressed with.
     pub fn window_bits(&self) -> u8 {
-        self.window_bits
+        self.window_bits.get()
     }
 
     /// Whether a message of so many bytes is to be compressed.
@@ -72,14 +77,14 @@ impl Deflate {
     /// Whether a message of so many bytes is compressed the same with the largest window: it
     /// cannot refer further back than it is long.
     pub(crate) fn is_shared_at(&self, length: usize) -> bool {
-        self.window_bits == MAX_WINDOW_BITS || length <= 1 << self.window_bits
+        self.window_bits() == MAX_WINDOW_BITS || length <= 1 << self.window_bits()
     }
 
     /// Appends one message from client to server to `out`, compressed where that makes it
     /// shorter: otherwise as [`encode_masked`](crate::encode_masked), whose rules for the mask apply.
     pub fn encode_masked(&self, opcode: Opcode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
         let compressible = !opcode.is_control() && self.takes(payload.len());
-        let compressed = compressible.then(|| compress(payload, self.window_bits));
+        let compressed = compressible.then(|| compress(payload, self.window_bits()));
         match compressed.flatten() {
             Some(bytes) => frame::append_masked(header::RSV1, opcode, &bytes, mask, out),
             None => frame::encode_masked(opcode, payload, mask, out),

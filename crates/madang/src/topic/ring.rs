@@ -66,13 +66,9 @@ struct Entry {
     frame: Frame,
     /// The last event's number at this entry: its own for an event, the one before for a passing frame.
     seq: u64,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Event,
-    Passing { except: Option<SessionId> },
+    is_event: bool,
+    /// Whom the frame is not for.
+    except: Option<SessionId>,
 }
 
 /// Entries at positions `first ..`, oldest first. Positions begin at 1: a cursor at 0 is behind any ring.
@@ -109,7 +105,7 @@ impl Ring {
 
     /// Appends event `seq`. An event that the ring has had is left out (`false`); one that leaves a hole
     /// empties the ring, so that every reader fills the hole from the log.
-    pub(crate) fn append(&mut self, seq: u64, frame: Frame) -> bool {
+    pub(crate) fn append(&mut self, seq: u64, frame: Frame, except: Option<SessionId>) -> bool {
         if seq <= self.head {
             return false;
         }
@@ -122,7 +118,8 @@ impl Ring {
         self.push(Entry {
             frame,
             seq,
-            kind: Kind::Event,
+            is_event: true,
+            except,
         });
         true
     }
@@ -132,7 +129,8 @@ impl Ring {
         self.push(Entry {
             frame,
             seq: self.head,
-            kind: Kind::Passing { except },
+            is_event: false,
+            except,
         });
     }
 
@@ -165,12 +163,8 @@ impl Ring {
     /// Number of the event before the oldest that the ring holds.
     fn oldest_predecessor(&self) -> u64 {
         match self.entries.front() {
-            Some(Entry {
-                seq,
-                kind: Kind::Event,
-                ..
-            }) => seq - 1,
-            Some(Entry { seq, .. }) => *seq,
+            Some(entry) if entry.is_event => entry.seq - 1,
+            Some(entry) => entry.seq,
             None => self.head,
         }
     }
@@ -194,11 +188,11 @@ impl Ring {
         };
         cursor.position += 1;
         cursor.seq = entry.seq;
-        match entry.kind {
-            Kind::Passing { except } if position < cursor.came || except == Some(reader) => {
-                Next::Skip
-            }
-            _ => Next::Frame(entry.frame.clone()),
+        let passed_before = !entry.is_event && position < cursor.came;
+        if passed_before || entry.except == Some(reader) {
+            Next::Skip
+        } else {
+            Next::Frame(entry.frame.clone())
         }
     }
 }

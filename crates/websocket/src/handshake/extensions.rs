@@ -35,12 +35,11 @@ fn accept(offer: &Extension) -> Option<Deflate> {
     // The other parameters ask for no takeover, which we keep to anyway, and hint at the client's
     // own window, which may be of any size.
     let params = Params::of(offer)?;
-    Some(Deflate::new(match params.server_max_window_bits {
-        None => 15,
-        // zlib has no window of 8 bits (§7.1.2.1 lets a server decline).
-        Some(Some(bits @ 9..=15)) => bits,
-        Some(_) => return None,
-    }))
+    match params.server_max_window_bits {
+        None => Deflate::new(15),
+        // A window that we cannot have declines the offer (§7.1.2.1).
+        Some(bits) => Deflate::new(bits?),
+    }
 }
 
 /// Our answer. Neither side takes a context over: §7.1.1.2 lets the server decide that for the
@@ -72,7 +71,7 @@ pub(super) fn chosen(headers: &HeaderMap) -> Result<Option<Deflate>, NotAgreed> 
         return Err(NotAgreed);
     }
     match params.server_max_window_bits {
-        None | Some(Some(_)) => Ok(Some(Deflate::new(15))),
+        None | Some(Some(_)) => Ok(Deflate::new(15)),
         Some(None) => Err(NotAgreed),
     }
 }
@@ -311,12 +310,12 @@ mod tests {
 
     #[test]
     fn the_answer_says_what_was_agreed_on() {
-        let agreed = answer(Deflate::new(15));
+        let agreed = answer(Deflate::new(15).unwrap());
         assert_eq!(
             agreed,
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
         );
-        assert!(answer(Deflate::new(9)).ends_with("; server_max_window_bits=9"));
+        assert!(answer(Deflate::new(9).unwrap()).ends_with("; server_max_window_bits=9"));
     }
 
     #[test]
@@ -327,11 +326,7 @@ mod tests {
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=8",
         ] {
-            assert_eq!(
-                chosen(&headers(&[line])),
-                Ok(Some(Deflate::new(15))),
-                "{line}"
-            );
+            assert_eq!(chosen(&headers(&[line])), Ok(Deflate::new(15)), "{line}");
         }
         for line in [
             "permessage-deflate",

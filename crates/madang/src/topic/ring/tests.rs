@@ -57,12 +57,12 @@ proptest! {
             match action {
                 Action::Append { count, size } => for _ in 0..count {
                     let seq = ring.head() + 1;
-                    prop_assert!(ring.append(seq, event(seq, size)));
-                    prop_assert!(!ring.append(seq, event(seq, size)), "twice");
+                    prop_assert!(ring.append(seq, event(seq, size), None));
+                    prop_assert!(!ring.append(seq, event(seq, size), None), "twice");
                 },
                 Action::Skip(count) => {
                     let seq = ring.head() + 1 + count;
-                    prop_assert!(ring.append(seq, event(seq, 1)));
+                    prop_assert!(ring.append(seq, event(seq, 1), None));
                 }
                 Action::Pass { own } => ring.pass(Frame::text("pass"), own.then_some(reader)),
                 Action::Move(back) => {
@@ -102,7 +102,7 @@ proptest! {
 #[test]
 fn who_comes_now_gets_nothing_of_before() {
     let mut ring = Ring::new(7, RingLimits::default());
-    ring.append(8, event(8, 0));
+    ring.append(8, event(8, 0), None);
     ring.pass(Frame::text("pass"), None);
     let mut cursor = ring.after(ring.head());
     assert!(matches!(
@@ -115,7 +115,7 @@ fn who_comes_now_gets_nothing_of_before() {
 fn who_resumes_gets_the_events_of_before_and_the_passing_frames_from_now_on() {
     let mut ring = Ring::new(0, RingLimits::default());
     for seq in 1..=3 {
-        ring.append(seq, event(seq, 0));
+        ring.append(seq, event(seq, 0), None);
         ring.pass(Frame::text("0 passed before"), None);
     }
     let mut cursor = ring.after(1);
