@@ -20,8 +20,9 @@ use crate::{
     driver::Connection,
     endpoint::Endpoint,
     request::{BadHandshake, Handshake, Request},
+    server::Socket,
     session::Session,
-    sessions::Sessions,
+    sessions::{Entered, Sessions},
     settings::Settings,
 };
 
@@ -133,9 +134,13 @@ async fn answer<E: Endpoint>(
         .response(protocol.as_deref())
         .map(|()| axum::body::Body::empty());
     let session = Session::new(request, protocol, mounted.settings.max_outgoing, data);
+    // From here on, so that whoever closes all sessions closes this one too.
+    let Some(entered) = mounted.sessions.enter(session.any()) else {
+        return bad(BadHandshake::Closing);
+    };
     tokio::spawn(async move {
         match on_upgrade.await {
-            Ok(upgraded) => mounted.open(upgraded, session),
+            Ok(upgraded) => mounted.open(upgraded, session, entered),
             // The client went away before it had the answer: there was no session.
             Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
         }
@@ -144,9 +149,16 @@ async fn answer<E: Endpoint>(
 }
 
 impl<E: Endpoint> Mounted<E> {
-    /// Takes the connection out of hyper: the bare socket where it is one, for the leanest path.
-    fn open(self: Arc<Self>, upgraded: Upgraded, session: Session<E::Data>) {
+    /// Takes the connection out of hyper: the socket itself where it is one, for the leanest path.
+    fn open(self: Arc<Self>, upgraded: Upgraded, session: Session<E::Data>, entered: Entered) {
         type Plain = TokioIo<TcpStream>;
+        // The bytes behind the handshake are copied: they lie in hyper's read buffer of 8 KiB.
+        let upgraded = match upgraded.downcast::<TokioIo<Socket>>() {
+            Ok(own) => {
+                return self.spawn(own.io.into_inner(), &own.read_buf, session, entered);
+            }
+            Err(upgraded) => upgraded,
+        };
         // axum's own server is hyper-util's automatic one; hyper's HTTP/1 server wraps differently.
         let plain = match auto::upgrade::downcast::<Plain>(upgraded) {
             Ok(parts) => Ok((parts.io, parts.read_buf)),
@@ -159,19 +171,17 @@ impl<E: Endpoint> Mounted<E> {
                 let socket = io.into_inner();
                 // Frames are gathered here; waiting for more of them in the kernel only delays them.
                 let _ = socket.set_nodelay(true);
-                // The bytes are copied: they lie in hyper's read buffer of 8 KiB.
-                self.spawn(socket, &early, session);
+                self.spawn(socket, &early, session, entered);
             }
-            Err(upgraded) => self.spawn(TokioIo::new(upgraded), &[], session),
+            Err(upgraded) => self.spawn(TokioIo::new(upgraded), &[], session, entered),
         }
     }
 
     /// In a task of its own: the one that waited for the upgrade ends and frees its memory.
-    fn spawn<S>(self: Arc<Self>, io: S, early: &[u8], session: Session<E::Data>)
+    fn spawn<S>(self: Arc<Self>, io: S, early: &[u8], session: Session<E::Data>, entered: Entered)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let entered = self.sessions.enter(session.any());
         let connection = Connection::new(
             io,
             early,

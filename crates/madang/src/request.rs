@@ -163,6 +163,9 @@ pub enum BadHandshake {
     /// The server's connection cannot change its protocol.
     #[error("this connection cannot become a WebSocket")]
     NoUpgrade,
+    /// The endpoint's sessions are being [closed](crate::Sessions::drain) for good.
+    #[error("the server is closing")]
+    Closing,
 }
 
 impl BadHandshake {
@@ -172,6 +175,7 @@ impl BadHandshake {
             Self::Invalid(error) => error.status(),
             Self::Path => StatusCode::BAD_REQUEST,
             Self::NoUpgrade => StatusCode::NOT_IMPLEMENTED,
+            Self::Closing => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -179,7 +183,7 @@ impl BadHandshake {
     pub fn headers(&self) -> HeaderMap {
         match self {
             Self::Invalid(error) => error.headers(),
-            Self::Path | Self::NoUpgrade => HeaderMap::new(),
+            Self::Path | Self::NoUpgrade | Self::Closing => HeaderMap::new(),
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Access {
 pub struct Limits {
     /// Bytes of one message, and of the body of a request.
     pub message_bytes: usize,
+    /// Connections in all, those of HTTP and of sessions together; one more is closed at once.
+    pub connections: usize,
     /// Rooms that one session is subscribed to at a time.
     pub rooms_per_session: usize,
     /// Commands of one session at work at a time.
@@ -130,6 +132,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 64 * 1024,
+            connections: 120_000,
             rooms_per_session: 256,
             commands_in_flight: 32,
             outgoing_bytes: 16 * 1024 * 1024,
@@ -188,6 +191,7 @@ impl Config {
         let Self { limits, times, .. } = self;
         let ranges = [
             ("limits.message_bytes", limits.message_bytes as u64, 1, MANY),
+            ("limits.connections", limits.connections as u64, 1, MANY),
             (
                 "limits.rooms_per_session",
                 limits.rooms_per_session as u64,
