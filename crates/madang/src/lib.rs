@@ -180,7 +180,7 @@ pub use endpoint::{Closed, Endpoint, Error, Side};
 pub use message::Message;
 pub use mount::Mount;
 pub use request::{BadHandshake, Handshake, Refusal, Request};
-pub use server::Server;
+pub use server::{BadNetwork, Client, ForwardedHeader, Server, TrustedProxies};
 pub use session::{AnySession, SendError, Session, SessionId};
 pub use sessions::Sessions;
 pub use settings::Settings;

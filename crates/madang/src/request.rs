@@ -85,7 +85,8 @@ impl Request {
             .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
     }
 
-    /// The address that the connection came from.
+    /// The address that the connection came from; behind [trusted proxies](crate::TrustedProxies) the
+    /// client's, with port 0 where they do not tell it.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }

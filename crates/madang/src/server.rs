@@ -2,6 +2,7 @@
 
 mod connections;
 mod listener;
+mod proxies;
 mod socket;
 
 use std::{
@@ -21,6 +22,7 @@ use tokio::{
 use websocket::CloseCode;
 
 use self::connections::{Connections, Requests};
+pub use self::proxies::{BadNetwork, Client, ForwardedHeader, TrustedProxies};
 pub(crate) use self::socket::Socket;
 use crate::{endpoint::Endpoint, mount::Mount, sessions::Sessions};
 
@@ -67,6 +69,7 @@ pub struct Server {
     listener: TcpListener,
     router: Router,
     sessions: Vec<Sessions>,
+    proxies: TrustedProxies,
     max_connections: usize,
     head_timeout: Duration,
     patience: Duration,
@@ -93,6 +96,7 @@ impl Server {
             listener,
             router: Router::new(),
             sessions: Vec::new(),
+            proxies: TrustedProxies::default(),
             max_connections: 128 * 1024,
             head_timeout: Duration::from_secs(10),
             patience: Duration::from_secs(5),
@@ -135,6 +139,17 @@ impl Server {
     #[must_use]
     pub fn router(mut self, router: Router) -> Self {
         self.router = self.router.merge(router);
+        self
+    }
+
+    /// Believes these reverse proxies about who the client is; by default none.
+    ///
+    /// The client's address is then what [`Request::peer`](crate::Request::peer) and `ConnectInfo` say, in
+    /// `on_handshake` and everywhere else; and the host that it asked for is the header `Host`, whatever
+    /// the proxy made of it.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -189,6 +204,7 @@ impl Server {
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let connections = Connections {
             router: self.router,
+            proxies: self.proxies,
             head_timeout: self.head_timeout,
             places: Arc::new(Semaphore::new(self.max_connections)),
         };

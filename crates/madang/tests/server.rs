@@ -9,15 +9,18 @@ use std::{
     future::pending,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo, routing::get};
+use axum::{Router, extract::ConnectInfo, http::HeaderMap, routing::get};
 use futures_util::{SinkExt, StreamExt};
-use madang::{CloseCode, Closed, Endpoint, Handshake, Message, Mount, Refusal, Server, Session};
+use madang::{
+    CloseCode, Closed, Endpoint, Handshake, Message, Mount, Refusal, Server, Session,
+    TrustedProxies,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -39,12 +42,15 @@ struct Echo {
     in_handshake: Notify,
     go_on: Notify,
     in_close: AtomicBool,
+    /// The last handshake's.
+    peer: Mutex<Option<String>>,
 }
 
 impl Endpoint for Echo {
     type Data = ();
 
     async fn on_handshake(&self, handshake: &mut Handshake) -> Result<(), Refusal> {
+        *self.peer.lock().unwrap() = handshake.peer().map(|peer| peer.ip().to_string());
         if handshake.query() == Some("wait") {
             self.in_handshake.notify_one();
             self.go_on.notified().await;
@@ -313,6 +319,42 @@ async fn a_request_that_does_not_come_is_not_waited_for() {
     let mut session = server.connect("").await;
     tokio::time::sleep(3 * timeout).await;
     echoes(&mut session).await;
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_client_is_whom_it_names() {
+    let who = |ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap| async move {
+        let host = headers["host"].to_str().unwrap().to_owned();
+        format!("{peer} {host}")
+    };
+    let request = "GET /who HTTP/1.1\r\nHost: inner\r\nConnection: close\r\n\
+                   X-Forwarded-For: 6.6.6.6, 203.0.113.7:5\r\nX-Forwarded-Host: madang.example\r\n";
+    let upgrade = request.replace("/who", "/echo").replace("close", "Upgrade")
+        + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+           Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    for (trusted, expected, peer) in [
+        ("127.0.0.0/8", "203.0.113.7:5 madang.example", "203.0.113.7"),
+        ("10.0.0.0/8", "", "127.0.0.1"),
+    ] {
+        let server = Running::start(|server| {
+            server
+                .router(Router::new().route("/who", get(who)))
+                .trusted_proxies(TrustedProxies::new([trusted]).unwrap())
+        })
+        .await;
+        let answer = read(&mut server.send(&format!("{request}\r\n")).await).await;
+        let seen = answer.split("\r\n\r\n").nth(1).unwrap();
+        match expected {
+            "" => assert!(
+                seen.starts_with("127.0.0.1:") && seen.ends_with(" inner"),
+                "{seen}"
+            ),
+            expected => assert_eq!(seen, expected),
+        }
+        let mut socket = server.send(&upgrade).await;
+        socket.read_u8().await.unwrap();
+        assert_eq!(*server.endpoint.peer.lock().unwrap(), Some(peer.to_owned()));
+    }
 }
 
 #[tokio::test]

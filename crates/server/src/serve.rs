@@ -102,6 +102,7 @@ impl Server {
         let transport = transport
             .mount(Chat::mount(yard.clone()))
             .router(pages)
+            .trusted_proxies(yard.config.trusted_proxies()?)
             .max_connections(yard.config.limits.connections)
             .request_head_timeout(Duration::from_millis(times.request_head_ms))
             .close_with(CloseCode::RESTART, reason)

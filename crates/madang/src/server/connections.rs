@@ -3,7 +3,8 @@
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use http::{HeaderValue, Request, header::HOST};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::TcpListener,
@@ -12,7 +13,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::socket::Socket;
+use super::{proxies::TrustedProxies, socket::Socket};
 
 /// Bytes of a request's head at most.
 const MAX_HEAD: usize = 16 * 1024;
@@ -22,6 +23,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What every connection is served with.
 pub(super) struct Connections {
     pub(super) router: Router,
+    pub(super) proxies: TrustedProxies,
     pub(super) head_timeout: Duration,
     /// The places that are free.
     pub(super) places: Arc<Semaphore>,
@@ -95,10 +97,10 @@ impl Connections {
         if !matches!(begun, Ok(Ok(()))) {
             return;
         }
-        let router = self.router.clone();
+        let shared = self.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().oneshot(request)
+            shared.introduce(&mut request, peer);
+            shared.router.clone().oneshot(request)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -115,6 +117,18 @@ impl Connections {
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended badly");
+        }
+    }
+
+    /// Tells handlers where a request comes from and what it asked for, past the proxies.
+    fn introduce(&self, request: &mut Request<Incoming>, peer: SocketAddr) {
+        let client = self.proxies.client(peer, request.headers());
+        request.extensions_mut().insert(ConnectInfo(client.address));
+        let host = client
+            .host
+            .and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        if let Some(host) = host {
+            request.headers_mut().insert(HOST, host);
         }
     }
 }
