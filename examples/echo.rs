@@ -3,7 +3,7 @@
 //! `cargo run --bin echo`, then in a browser's console:
 //! `ws = new WebSocket("ws://127.0.0.1:9001/echo"); ws.onmessage = e => console.log(e.data); ws.onopen = () => ws.send("안녕")`
 
-use madang::{Endpoint, Handshake, Message, Mount, Refusal, Session};
+use madang::{Endpoint, Handshake, Message, Refusal, Server, Session};
 
 struct Echo;
 
@@ -23,7 +23,7 @@ impl Endpoint for Echo {
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:9001".into());
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    println!("echo at ws://{}/echo", listener.local_addr()?);
-    axum::serve(listener, Mount::new(Echo).at("/echo").into_router()).await
+    let server = Server::bind(address).await?;
+    println!("echo at ws://{}/echo", server.local_addr()?);
+    server.endpoint("/echo", Echo).run().await
 }

@@ -30,6 +30,7 @@ use crate::{
     endpoint::{Closed, Endpoint, Error, Side},
     message::{Message, Part},
     session::Session,
+    sessions::Entered,
 };
 
 /// The code for a peer that is silent, of the private range (RFC 6455 §7.4.2).
@@ -42,7 +43,7 @@ const SILENT: CloseCode = CloseCode::new(4008);
 pub(crate) struct Connection<E: Endpoint, S> {
     io: S,
     endpoint: Arc<E>,
-    session: Session<E::Data>,
+    session: Entered<E::Data>,
     incoming: Incoming,
     outgoing: Outgoing,
     heartbeat: Heartbeat,
@@ -88,7 +89,7 @@ where
         io: S,
         early: &[u8],
         endpoint: Arc<E>,
-        session: Session<E::Data>,
+        session: Entered<E::Data>,
         deflate: Option<Deflate>,
     ) -> Self {
         let settings = session.settings();
@@ -140,7 +141,7 @@ where
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let callback = callback(self.endpoint.clone(), self.session.clone());
+        let callback = callback(self.endpoint.clone(), Session::clone(&self.session));
         Call {
             callback: Box::pin(AssertUnwindSafe(callback).catch_unwind()),
             connection: self,
@@ -150,7 +151,7 @@ where
     /// The callbacks of the end. Panics in them have nowhere left to go but the log.
     fn end(&mut self, closed: Box<Closed>) -> impl Future<Output = ()> + Send {
         let error = self.error.take();
-        let (endpoint, session) = (self.endpoint.clone(), self.session.clone());
+        let (endpoint, session) = (self.endpoint.clone(), Session::clone(&self.session));
         Box::pin(async move {
             if let Some(error) = error {
                 let on_error = AssertUnwindSafe(endpoint.on_error(&session, &error)).catch_unwind();
@@ -456,9 +457,9 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
+        // With tokio's own 96 bytes the task is one of 384: it is aligned to 128.
         let connection = size_of::<Connection<Quiet, TcpStream>>();
-        assert!(connection <= 232, "{connection}");
         let running = size_of_output(run);
-        assert!(running <= 48, "{running}");
+        assert!(connection + running + 8 <= 288, "{connection}, {running}");
     }
 }

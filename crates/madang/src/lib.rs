@@ -8,7 +8,7 @@
 //! # The first endpoint
 //!
 //! ```no_run
-//! use madang::{Endpoint, Handshake, Message, Mount, Refusal, Session};
+//! use madang::{Endpoint, Handshake, Message, Refusal, Server, Session};
 //!
 //! struct Echo;
 //!
@@ -26,12 +26,13 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> std::io::Result<()> {
-//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
-//!     axum::serve(listener, Mount::new(Echo).at("/echo").into_router()).await
+//!     let server = Server::bind("127.0.0.1:9001").await?;
+//!     server.endpoint("/echo", Echo).run().await
 //! }
 //! ```
 //!
-//! In a browser, `new WebSocket("ws://127.0.0.1:9001/echo")` is all it takes.
+//! In a browser, `new WebSocket("ws://127.0.0.1:9001/echo")` is all it takes. The [`Server`] takes axum
+//! routes beside its endpoints, and a [`Mount`] goes into a router that something else serves.
 //!
 //! # The life of a session
 //!
@@ -160,7 +161,7 @@
 //!
 //! # What it is not
 //!
-//! It is no HTTP server (that is [`axum`]'s part), speaks no TLS of its own and does not compress.
+//! It is no HTTP framework (that is [`axum`]'s part) and does not compress.
 //! The protocol itself, without any input or output, is the crate `websocket` below it.
 
 mod driver;
@@ -169,6 +170,7 @@ pub mod harness;
 mod message;
 mod mount;
 mod request;
+mod server;
 mod session;
 mod sessions;
 mod settings;
@@ -178,6 +180,7 @@ pub use endpoint::{Closed, Endpoint, Error, Side};
 pub use message::{Message, Part, json};
 pub use mount::Mount;
 pub use request::{BadHandshake, Handshake, Refusal, Request};
+pub use server::{BadNetwork, Client, ForwardedHeader, Server, TrustedProxies};
 pub use session::{AnySession, SendError, Session, SessionId};
 pub use sessions::Sessions;
 pub use settings::{Compression, Settings, WhenFull};

@@ -20,8 +20,9 @@ use crate::{
     driver::Connection,
     endpoint::Endpoint,
     request::{BadHandshake, Handshake, Request},
+    server::Socket,
     session::Session,
-    sessions::Sessions,
+    sessions::{Entered, Sessions},
     settings::Settings,
 };
 
@@ -123,11 +124,8 @@ async fn answer<E: Endpoint>(
     let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
         return bad(BadHandshake::NoUpgrade);
     };
-    let mut handshake = Handshake::new(
-        Request::new(&parts, &params),
-        upgrade,
-        mounted.settings.clone(),
-    );
+    let request = Request::new(&parts, &params);
+    let mut handshake = Handshake::new(request, upgrade, mounted.settings.clone());
     let data = match mounted.endpoint.on_handshake(&mut handshake).await {
         Ok(data) => data,
         Err(refusal) => return refusal.into_response(),
@@ -137,7 +135,11 @@ async fn answer<E: Endpoint>(
     let response = upgrade
         .response(protocol.as_deref(), deflate)
         .map(|()| axum::body::Body::empty());
+    // In the register from here on, so that whoever closes all sessions closes this one too.
     let session = Session::new(request, protocol, settings, data);
+    let Some(session) = mounted.sessions.enter(session) else {
+        return bad(BadHandshake::Closing);
+    };
     tokio::spawn(async move {
         match on_upgrade.await {
             Ok(upgraded) => mounted.open(upgraded, session, deflate),
@@ -149,14 +151,16 @@ async fn answer<E: Endpoint>(
 }
 
 impl<E: Endpoint> Mounted<E> {
-    /// Takes the connection out of hyper: the bare socket where it is one, for the leanest path.
-    fn open(
-        self: Arc<Self>,
-        upgraded: Upgraded,
-        session: Session<E::Data>,
-        deflate: Option<Deflate>,
-    ) {
+    /// Takes the connection out of hyper: the socket itself where it is one, for the leanest path.
+    fn open(&self, upgraded: Upgraded, session: Entered<E::Data>, deflate: Option<Deflate>) {
         type Plain = TokioIo<TcpStream>;
+        // The bytes behind the handshake are copied: they lie in hyper's read buffer of 8 KiB.
+        let upgraded = match upgraded.downcast::<TokioIo<Socket>>() {
+            Ok(own) => {
+                return self.spawn(own.io.into_inner(), &own.read_buf, session, deflate);
+            }
+            Err(upgraded) => upgraded,
+        };
         // axum's own server is hyper-util's automatic one; hyper's HTTP/1 server wraps differently.
         let plain = match auto::upgrade::downcast::<Plain>(upgraded) {
             Ok(parts) => Ok((parts.io, parts.read_buf)),
@@ -169,7 +173,6 @@ impl<E: Endpoint> Mounted<E> {
                 let socket = io.into_inner();
                 // Frames are gathered here; waiting for more of them in the kernel only delays them.
                 let _ = socket.set_nodelay(true);
-                // The bytes are copied: they lie in hyper's read buffer of 8 KiB.
                 self.spawn(socket, &early, session, deflate);
             }
             Err(upgraded) => self.spawn(TokioIo::new(upgraded), &[], session, deflate),
@@ -177,21 +180,12 @@ impl<E: Endpoint> Mounted<E> {
     }
 
     /// In a task of its own: the one that waited for the upgrade ends and frees its memory.
-    fn spawn<S>(
-        self: Arc<Self>,
-        io: S,
-        early: &[u8],
-        session: Session<E::Data>,
-        deflate: Option<Deflate>,
-    ) where
+    fn spawn<S>(&self, io: S, early: &[u8], session: Entered<E::Data>, deflate: Option<Deflate>)
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let entered = self.sessions.enter(session.any());
         let endpoint = self.endpoint.clone();
         let mut connection = Connection::new(io, early, endpoint, session, deflate);
-        tokio::spawn(async move {
-            connection.run().await;
-            drop(entered);
-        });
+        tokio::spawn(async move { connection.run().await });
     }
 }

@@ -87,7 +87,8 @@ impl Request {
             .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
     }
 
-    /// The address that the connection came from.
+    /// The address that the connection came from; behind [trusted proxies](crate::TrustedProxies) the
+    /// client's, with port 0 where they do not tell it.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
@@ -196,6 +197,9 @@ pub enum BadHandshake {
     /// The server's connection cannot change its protocol.
     #[error("this connection cannot become a WebSocket")]
     NoUpgrade,
+    /// The endpoint's sessions are being [closed](crate::Sessions::drain) for good.
+    #[error("the server is closing")]
+    Closing,
 }
 
 impl BadHandshake {
@@ -205,6 +209,7 @@ impl BadHandshake {
             Self::Invalid(error) => error.status(),
             Self::Path => StatusCode::BAD_REQUEST,
             Self::NoUpgrade => StatusCode::NOT_IMPLEMENTED,
+            Self::Closing => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -212,7 +217,7 @@ impl BadHandshake {
     pub fn headers(&self) -> HeaderMap {
         match self {
             Self::Invalid(error) => error.headers(),
-            Self::Path | Self::NoUpgrade => HeaderMap::new(),
+            Self::Path | Self::NoUpgrade | Self::Closing => HeaderMap::new(),
         }
     }
 }

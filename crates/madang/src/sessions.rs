@@ -2,45 +2,54 @@
 
 use std::{
     collections::HashMap,
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
 use websocket::CloseCode;
 
-use crate::session::{AnySession, SessionId};
+use crate::session::{AnySession, Session, SessionId};
 
 /// The sessions that are open now; cheap to clone, all clones are the same register.
 ///
-/// A session is in it from before its `on_open` until after its `on_close`.
+/// A session is in it from when its handshake is accepted, before its `on_open`, until after its
+/// `on_close`.
 #[derive(Clone, Default)]
 pub struct Sessions(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    open: Mutex<HashMap<SessionId, AnySession>>,
+    state: Mutex<State>,
     empty: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    open: HashMap<SessionId, AnySession>,
+    /// Whether nobody comes in any more.
+    draining: bool,
 }
 
 impl Sessions {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.open().len()
+        self.state().open.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.open().is_empty()
+        self.state().open.is_empty()
     }
 
     /// The session with this id.
     pub fn get(&self, id: SessionId) -> Option<AnySession> {
-        self.open().get(&id).cloned()
+        self.state().open.get(&id).cloned()
     }
 
     /// All of them, as they are now.
     pub fn all(&self) -> Vec<AnySession> {
-        self.open().values().cloned().collect()
+        self.state().open.values().cloned().collect()
     }
 
     /// Closes all of them, each as [`Session::close`](crate::Session::close) does.
@@ -48,6 +57,13 @@ impl Sessions {
         for session in self.all() {
             session.close(code, reason);
         }
+    }
+
+    /// Closes all of them and lets nobody in any more: from now on a handshake is answered with 503.
+    /// [`wait_until_empty`](Self::wait_until_empty) then waits for the end.
+    pub fn drain(&self, code: CloseCode, reason: &str) {
+        self.state().draining = true;
+        self.close_all(code, reason);
     }
 
     /// Waits until the last has ended, its `on_close` included.
@@ -61,32 +77,45 @@ impl Sessions {
         }
     }
 
-    /// Enters a session; it leaves when the guard is dropped.
-    pub(crate) fn enter(&self, session: AnySession) -> Entered {
-        let id = session.id();
-        self.open().insert(id, session);
-        Entered {
-            sessions: self.clone(),
-            id,
+    /// Enters a session, unless nobody is let in any more; it leaves when the guard is dropped.
+    pub(crate) fn enter<D>(&self, session: Session<D>) -> Option<Entered<D>>
+    where
+        D: Send + Sync + 'static,
+    {
+        let mut state = self.state();
+        if state.draining {
+            return None;
         }
+        state.open.insert(session.id(), session.any());
+        drop(state);
+        let sessions = self.clone();
+        Some(Entered { session, sessions })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<SessionId, AnySession>> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A session's place in the register.
-pub(crate) struct Entered {
+/// A session with its place in the register.
+pub(crate) struct Entered<D> {
+    session: Session<D>,
     sessions: Sessions,
-    id: SessionId,
 }
 
-impl Drop for Entered {
+impl<D> Deref for Entered<D> {
+    type Target = Session<D>;
+
+    fn deref(&self) -> &Session<D> {
+        &self.session
+    }
+}
+
+impl<D> Drop for Entered<D> {
     fn drop(&mut self) {
-        let mut open = self.sessions.open();
-        open.remove(&self.id);
-        if open.is_empty() {
+        let mut state = self.sessions.state();
+        state.open.remove(&self.session.id());
+        if state.open.is_empty() {
             self.sessions.0.empty.notify_waiters();
         }
     }

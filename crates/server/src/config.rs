@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use madang::{ForwardedHeader, TrustedProxies};
 use rooms::PresenceSettings;
 use serde::Deserialize;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub data: PathBuf,
     /// What may come in.
     pub access: Access,
+    /// Which proxies stand in front.
+    pub proxy: Proxy,
     /// How much may come in.
     pub limits: Limits,
     /// How long things take.
@@ -41,12 +44,35 @@ pub struct Access {
     pub origins: Vec<String>,
 }
 
+/// Which proxies stand in front of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Proxy {
+    /// Addresses and networks (`10.0.0.0/8`) of reverse proxies; whom they name as the client is believed.
+    pub trusted: Vec<String>,
+    /// The header in which they do.
+    pub header: ProxyHeader,
+}
+
+/// The header in which proxies name the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`, and `X-Forwarded-Host` for the host.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
 /// How much may come in.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of one message, and of the body of a request.
     pub message_bytes: usize,
+    /// Connections in all, those of HTTP and of sessions together; one more is closed at once.
+    pub connections: usize,
     /// Rooms that one session is subscribed to at a time.
     pub rooms_per_session: usize,
     /// Commands of one session at work at a time.
@@ -109,6 +135,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data: "madang-data".into(),
             access: Access::default(),
+            proxy: Proxy::default(),
             limits: Limits::default(),
             times: Times::default(),
             log: Log::default(),
@@ -130,6 +157,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 64 * 1024,
+            connections: 120_000,
             rooms_per_session: 256,
             commands_in_flight: 32,
             outgoing_bytes: 16 * 1024 * 1024,
@@ -188,6 +216,7 @@ impl Config {
         let Self { limits, times, .. } = self;
         let ranges = [
             ("limits.message_bytes", limits.message_bytes as u64, 1, MANY),
+            ("limits.connections", limits.connections as u64, 1, MANY),
             (
                 "limits.rooms_per_session",
                 limits.rooms_per_session as u64,
@@ -250,7 +279,17 @@ impl Config {
                 "{name} is {value} and must be from {least} to {most}"
             );
         }
+        self.trusted_proxies()?;
         Ok(())
+    }
+
+    /// The proxies in front, for the library.
+    pub(crate) fn trusted_proxies(&self) -> anyhow::Result<TrustedProxies> {
+        let proxies = TrustedProxies::new(&self.proxy.trusted).context("proxy.trusted is wrong")?;
+        Ok(proxies.header(match self.proxy.header {
+            ProxyHeader::XForwardedFor => ForwardedHeader::XForwardedFor,
+            ProxyHeader::Forwarded => ForwardedHeader::Forwarded,
+        }))
     }
 
     /// The bounds of a session, for the library.
@@ -297,8 +336,8 @@ mod tests {
                 .map(|value| value.as_table().map_or(1, toml::Table::len))
                 .sum()
         };
-        // Every field of the structs shows as `name:` in the debug text; the four tables are no settings.
-        assert_eq!(count(&shipped), debug.matches(": ").count() - 4, "{debug}");
+        // Every field of the structs shows as `name:` in the debug text; the five tables are no settings.
+        assert_eq!(count(&shipped), debug.matches(": ").count() - 5, "{debug}");
     }
 
     #[test]
@@ -318,6 +357,11 @@ mod tests {
                 "limits.journal_queue",
             ),
             ("[limits]\noutgoing_bytes = 100\n", "limits.outgoing_bytes"),
+            (
+                "[proxy]\ntrusted = [\"10.0.0.0/40\"]\n",
+                "proxy.trusted is wrong: '10.0.0.0/40' is neither",
+            ),
+            ("[proxy]\nheader = \"via\"\n", "x-forwarded-for"),
             ("[limits\n", "line 1"),
         ] {
             std::fs::write(&path, text).unwrap();

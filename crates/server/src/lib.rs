@@ -5,7 +5,6 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`config`] | everything that can be set |
-//! | `listener` | accepts connections, speaks HTTP |
 //! | `chat` | the WebSocket endpoint: commands in, replies out |
 //! | `live` | rooms with someone in them: their topics and presence |
 //! | `journal` | everything that is written: one thread, one transaction for all that waits |
@@ -27,7 +26,6 @@ mod clock;
 pub mod config;
 mod identity;
 mod journal;
-pub mod listener;
 mod live;
 mod page;
 mod reads;

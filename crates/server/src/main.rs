@@ -89,7 +89,7 @@ async fn run_server(options: Serve) -> anyhow::Result<()> {
         }
     };
     let data = config.data.clone();
-    let server = Server::open(config)?;
+    let server = Server::open(config).await?;
     let mut address = server.address()?;
     if address.ip().is_unspecified() {
         address.set_ip([127, 0, 0, 1].into());

@@ -7,16 +7,15 @@ use axum::Router;
 use madang::{CloseCode, RingLimits};
 use serde_json::json;
 use store::{Recovery, Store};
-use tokio::net::TcpListener;
 
 use crate::{
-    admin::AdminToken, chat::Chat, clock::now, config::Config, journal::Journal, listener,
-    live::LiveRooms, page, reads::Reads, rest, yard::Yard,
+    admin::AdminToken, chat::Chat, clock::now, config::Config, journal::Journal, live::LiveRooms,
+    page, reads::Reads, rest, yard::Yard,
 };
 
 /// A server that has its data and its port, and serves when it is [run](Server::run).
 pub struct Server {
-    listener: TcpListener,
+    transport: madang::Server,
     config: Config,
     store: Store,
     reads: Reads,
@@ -31,15 +30,16 @@ impl Server {
     ///
     /// Says in words what is in the way: a folder that cannot be written, a database that is damaged,
     /// newer or in use, a port that is taken.
-    pub fn open(config: Config) -> anyhow::Result<Self> {
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
         let listen = config.listen;
         // The port first: whoever starts a second server by mistake learns of the port, not of the lock.
-        let listener = listener::bind(listen)
+        let transport = madang::Server::bind(listen)
+            .await
             .with_context(|| format!("cannot listen on {listen}{}", hint(listen)))?;
         let (store, readers, recovery) = Store::open(&config.data, now())?;
         let admin = AdminToken::open(&config.data)?;
         Ok(Self {
-            listener,
+            transport,
             config,
             store,
             reads: Reads::new(readers),
@@ -54,7 +54,7 @@ impl Server {
     ///
     /// What the system says.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.listener.local_addr()?)
+        Ok(self.transport.local_addr()?)
     }
 
     /// Serves until `shutdown`, and then ends: sessions are closed with 1012 and asked to come back,
@@ -65,7 +65,7 @@ impl Server {
     /// When the server cannot begin, or has to stop since the disk failed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self {
-            listener,
+            transport,
             config,
             store,
             reads,
@@ -93,15 +93,21 @@ impl Server {
             live,
         });
 
-        let chat = Chat::mount(yard.clone());
-        let sessions = chat.sessions();
-        let router = Router::new()
+        let pages = Router::new()
             .merge(page::router())
-            .merge(chat.into_router())
             .merge(rest::router(yard.clone()))
             .fallback(page::not_found);
         let times = &yard.config.times;
-        let head = Duration::from_millis(times.request_head_ms);
+        let reason = json!({"retry_after_ms": times.restart_spread_ms}).to_string();
+        let transport = transport
+            .mount(Chat::mount(yard.clone()))
+            .router(pages)
+            .trusted_proxies(yard.config.trusted_proxies()?)
+            .max_connections(yard.config.limits.connections)
+            .request_head_timeout(Duration::from_millis(times.request_head_ms))
+            .close_with(CloseCode::RESTART, reason)
+            // A second above what a session's own close may take.
+            .patience(Duration::from_millis(times.close_ms) + Duration::from_secs(1));
         let mut failed = None;
         let end = async {
             tokio::select! {
@@ -109,22 +115,7 @@ impl Server {
                 error = failure.wait() => failed = Some(error),
             }
         };
-        let requests = listener::serve(listener, router, head, end).await;
-
-        tracing::info!(sessions = sessions.len(), "closing");
-        let reason = json!({"retry_after_ms": times.restart_spread_ms}).to_string();
-        sessions.close_all(CloseCode::RESTART, &reason);
-        let ended = async {
-            requests.end().await;
-            // Those that a request opened meanwhile.
-            sessions.close_all(CloseCode::RESTART, &reason);
-            sessions.wait_until_empty().await;
-        };
-        // A second above what a session's own close may take.
-        let patience = Duration::from_millis(times.close_ms) + Duration::from_secs(1);
-        if tokio::time::timeout(patience, ended).await.is_err() {
-            tracing::warn!(sessions = sessions.len(), "not everything ended in time");
-        }
+        transport.run_until(end).await?;
         yard.journal.close().await;
         tracing::info!("closed");
         match failed {

@@ -203,6 +203,54 @@ async fn one_session_too_many_is_refused_with_503_and_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_the_bound_for_an_address_and_the_register_go_by_the_client() {
+    let server = Server::start_with(
+        "[limits]\nsessions_per_address = 1\n[proxy]\ntrusted = [\"127.0.0.1\"]\nheader = \"forwarded\"",
+    );
+    let mut open = Vec::new();
+    for (client, expected) in [
+        ("203.0.113.7", "101"),
+        ("203.0.113.8", "101"),
+        ("6.6.6.6, for=203.0.113.7", "503"),
+        // The cookie's page is of the host that the client knows; the proxy asks another.
+        ("203.0.113.9;host=madang.example", "101"),
+    ] {
+        let mut socket = server.socket();
+        let headers =
+            format!("{UPGRADE}Forwarded: for={client}\r\nOrigin: http://madang.example\r\n");
+        let cookie = if client.contains("host") {
+            "Cookie: a=b\r\n"
+        } else {
+            ""
+        };
+        let request = format!("GET /ws?name=A HTTP/1.1\r\nHost: x\r\n{headers}{cookie}\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).unwrap();
+        assert_eq!(
+            answer,
+            *format!("HTTP/1.1 {expected}").as_bytes(),
+            "{client}"
+        );
+        open.push(socket);
+    }
+    let addresses = || {
+        let (_, open) = server.http_as_admin("GET", "/api/sessions?state=open");
+        let sessions = open["sessions"].as_array().cloned().unwrap_or_default();
+        let mut addresses: Vec<_> = sessions
+            .iter()
+            .map(|row| row["address"].to_string())
+            .collect();
+        addresses.sort();
+        addresses.join(" ")
+    };
+    let begin = Instant::now();
+    while addresses() != r#""203.0.113.7" "203.0.113.8" "203.0.113.9""# {
+        assert!(begin.elapsed() < PATIENCE, "{}", addresses());
+    }
+}
+
+#[tokio::test]
 async fn broken_frames_close_that_session_with_the_codes_of_the_rfc() {
     let server = Server::start();
     let mut bystander = bystander(&server).await;

@@ -28,7 +28,8 @@ pub(super) enum Beat {
 pub(super) struct Heartbeat {
     timer: Pin<Box<Sleep>>,
     last_heard: Instant,
-    last_message: Instant,
+    /// Only where it counts.
+    last_message: Option<Box<Instant>>,
     /// The next ping is due then; none once the session ends.
     ping: Option<Instant>,
 }
@@ -42,7 +43,7 @@ impl Heartbeat {
         Self {
             timer: Box::pin(sleep(first)),
             last_heard: now,
-            last_message: now,
+            last_message: settings.idle_timeout.map(|_| Box::new(now)),
             ping: Some(now + settings.heartbeat),
         }
     }
@@ -54,7 +55,9 @@ impl Heartbeat {
 
     /// The peer sent a message.
     pub(super) fn heard_message(&mut self) {
-        self.last_message = self.last_heard;
+        if let Some(last_message) = &mut self.last_message {
+            **last_message = self.last_heard;
+        }
     }
 
     /// No more pings: [`Beat::Deadline`] comes after `timeout`. The first call counts.
@@ -76,9 +79,8 @@ impl Heartbeat {
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }
-            let idle = settings
-                .idle_timeout
-                .map(|timeout| self.last_message + timeout);
+            let idle = settings.idle_timeout.zip(self.last_message.as_deref());
+            let idle = idle.map(|(timeout, last_message)| *last_message + timeout);
             if idle.is_some_and(|idle| now >= idle) {
                 return Poll::Ready(Beat::Idle);
             }

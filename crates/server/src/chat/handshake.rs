@@ -94,10 +94,19 @@ fn opening(handshake: &Handshake) -> Result<Option<Opening>, Error> {
 
 /// Answers what is no WebSocket handshake.
 pub(super) fn refuse_bad(error: &BadHandshake) -> Refusal {
-    let body = Error::new(
-        ErrorCode::BadField,
-        format!("This address is for WebSockets: {error}"),
-    );
+    let body = match error {
+        BadHandshake::Closing => {
+            let message = "The server is closing. Try again later.";
+            let unavailable = Error::new(ErrorCode::Unavailable, message);
+            return Refused(unavailable.retry_after_ms(RETRY_MS * 5))
+                .into_response()
+                .into();
+        }
+        error => Error::new(
+            ErrorCode::BadField,
+            format!("This address is for WebSockets: {error}"),
+        ),
+    };
     let mut response = (error.status(), error.headers(), Refused::body(&body)).into_response();
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

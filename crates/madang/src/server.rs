@@ -1,0 +1,233 @@
+//! A server of endpoints and pages, from listening to a graceful end.
+
+mod connections;
+mod listener;
+mod proxies;
+mod socket;
+
+use std::{
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, ToSocketAddrs},
+    sync::Semaphore,
+    time::timeout,
+};
+use websocket::CloseCode;
+
+use self::connections::{Connections, Requests};
+pub use self::proxies::{BadNetwork, Client, ForwardedHeader, TrustedProxies};
+pub(crate) use self::socket::Socket;
+use crate::{endpoint::Endpoint, mount::Mount, sessions::Sessions};
+
+/// A listening server: endpoints, the pages beside them, and what bounds their connections.
+///
+/// ```no_run
+/// # use madang::{Endpoint, Handshake, Message, Refusal, Server, Session};
+/// # struct Echo;
+/// # impl Endpoint for Echo {
+/// #     type Data = ();
+/// #     async fn on_handshake(&self, _: &mut Handshake) -> Result<(), Refusal> { Ok(()) }
+/// #     async fn on_message(&self, session: &Session, message: Message) { let _ = session.send(message); }
+/// # }
+/// use axum::{Router, routing::get};
+///
+/// # async fn serve() -> std::io::Result<()> {
+/// let server = Server::bind("127.0.0.1:9001").await?;
+/// println!("open at http://{}", server.local_addr()?);
+/// server
+///     .endpoint("/echo", Echo)
+///     .router(Router::new().route("/", get(|| async { "a page beside it" })))
+///     .run_until(async { _ = tokio::signal::ctrl_c().await })
+///     .await
+/// # }
+/// ```
+///
+/// # What is bounded
+///
+/// | bound | by default | what happens at it |
+/// |---|---|---|
+/// | [connections](Self::max_connections), of any kind | 131,072 | one more is accepted and closed at once |
+/// | [time for a request's head](Self::request_head_timeout), from the first moment on | 10 s | the connection is closed |
+/// | a request's head | 16 KiB | 431 |
+/// | [time for the end](Self::patience) | 5 s | the server returns, whatever is left |
+///
+/// A session's own bounds are its endpoint's [`Settings`](crate::Settings).
+///
+/// # The end
+///
+/// When the future given to [`run_until`](Self::run_until) is ready, nothing more is accepted, every session of
+/// the mounted endpoints is [closed](Self::close_with), requests at work are answered, and the server returns
+/// when the last `on_close` has ended, or its [patience](Self::patience) has.
+pub struct Server {
+    listener: TcpListener,
+    router: Router,
+    sessions: Vec<Sessions>,
+    proxies: TrustedProxies,
+    max_connections: usize,
+    head_timeout: Duration,
+    patience: Duration,
+    code: CloseCode,
+    reason: String,
+}
+
+impl Server {
+    /// Listens on an address, such as `"127.0.0.1:9001"`; port 0 is one that is free.
+    ///
+    /// Clients that come from here on wait until the server runs.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: that the address is no address of this machine, or in use, or needs
+    /// special rights.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Ok(Self::on(listener::bind(address).await?))
+    }
+
+    /// A server on a socket that listens already, such as one that was handed down by systemd.
+    pub fn on(listener: TcpListener) -> Self {
+        Self {
+            listener,
+            router: Router::new(),
+            sessions: Vec::new(),
+            proxies: TrustedProxies::default(),
+            max_connections: 128 * 1024,
+            head_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(5),
+            code: CloseCode::GOING_AWAY,
+            reason: "the server ends".into(),
+        }
+    }
+
+    /// Where the server listens.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Puts an endpoint at a path: a template in axum's syntax, such as `/chat/{room}`. With settings,
+    /// at several paths, or shared as an `Arc`, it is [mounted](Self::mount).
+    ///
+    /// Panics if the path is not a valid template or is taken, as axum's own `route` does.
+    #[must_use]
+    pub fn endpoint<E: Endpoint>(self, path: &str, endpoint: E) -> Self {
+        self.mount(Mount::<E>::new(endpoint).at(path))
+    }
+
+    /// Adds an endpoint with its paths and settings.
+    ///
+    /// Panics if a path is not a valid template or is taken, as axum's own `route` does.
+    #[must_use]
+    pub fn mount<E: Endpoint>(mut self, mount: Mount<E>) -> Self {
+        self.sessions.push(mount.sessions());
+        self.router(mount.into_router())
+    }
+
+    /// Adds pages: the routes of an axum router, and its fallback.
+    ///
+    /// Handlers find the client's address as `ConnectInfo<SocketAddr>`. Panics if a path is taken, or if
+    /// there are two fallbacks, as axum's own `merge` does.
+    #[must_use]
+    pub fn router(mut self, router: Router) -> Self {
+        self.router = self.router.merge(router);
+        self
+    }
+
+    /// Believes these reverse proxies about who the client is; by default none.
+    ///
+    /// The client's address is then what [`Request::peer`](crate::Request::peer) and `ConnectInfo` say, in
+    /// `on_handshake` and everywhere else; and the host that it asked for is the header `Host`, whatever
+    /// the proxy made of it.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Holds no more connections than these, those of HTTP and those of sessions together.
+    ///
+    /// One more is accepted and closed at once: who asks learns that there is no room, and a balancer in
+    /// front tries elsewhere. Left alone in the kernel's queue it would only wait.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections.min(Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// Closes a connection that takes longer to send the head of a request.
+    #[must_use]
+    pub fn request_head_timeout(mut self, timeout: Duration) -> Self {
+        self.head_timeout = timeout;
+        self
+    }
+
+    /// Closes sessions with this code and reason when the server ends; by default with 1001, going
+    /// away. 1012, service restart, asks clients to come back.
+    #[must_use]
+    pub fn close_with(mut self, code: CloseCode, reason: impl Into<String>) -> Self {
+        (self.code, self.reason) = (code, reason.into());
+        self
+    }
+
+    /// Waits no longer than this for sessions and requests when the server ends. A session's own close
+    /// takes up to its [`close_timeout`](crate::Settings::close_timeout).
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Serves for as long as the program runs.
+    ///
+    /// # Errors
+    ///
+    /// None so far; see [`run_until`](Self::run_until).
+    pub async fn run(self) -> io::Result<()> {
+        self.run_until(pending()).await
+    }
+
+    /// Serves until `shutdown` is ready, and then [ends](Self#the-end).
+    ///
+    /// # Errors
+    ///
+    /// None so far: where no connection can be accepted, out of file descriptors say, the server waits
+    /// and tries again. The result is there so that a `main` may end with this line.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let connections = Connections {
+            router: self.router,
+            proxies: self.proxies,
+            head_timeout: self.head_timeout,
+            places: Arc::new(Semaphore::new(self.max_connections)),
+        };
+        let requests = connections.serve(self.listener, shutdown).await;
+        let open = || self.sessions.iter().map(Sessions::len).sum::<usize>();
+        tracing::info!(sessions = open(), "closing");
+        for sessions in &self.sessions {
+            sessions.drain(self.code, &self.reason);
+        }
+        if timeout(self.patience, end(&requests, &self.sessions))
+            .await
+            .is_err()
+        {
+            tracing::warn!(sessions = open(), "not everything ended in time");
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the requests first: they may still open sessions.
+async fn end(requests: &Requests, sessions: &[Sessions]) {
+    requests.end().await;
+    for sessions in sessions {
+        sessions.wait_until_empty().await;
+    }
+}
