@@ -155,10 +155,14 @@ where
         Box::pin(async move {
             if let Some(error) = error {
                 let on_error = AssertUnwindSafe(endpoint.on_error(&session, &error)).catch_unwind();
-                log_panic("on_error", on_error.await);
+                let _ = on_error
+                    .await
+                    .inspect_err(|panic| log_panic("on_error", &**panic));
             }
             let on_close = AssertUnwindSafe(endpoint.on_close(&session, &closed)).catch_unwind();
-            log_panic("on_close", on_close.await);
+            let _ = on_close
+                .await
+                .inspect_err(|panic| log_panic("on_close", &**panic));
         })
     }
 
@@ -418,14 +422,10 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".into())
 }
 
-fn log_panic(callback: &str, outcome: Result<(), Box<dyn Any + Send>>) {
-    if let Err(panic) = outcome {
-        tracing::error!(
-            callback,
-            message = panic_message(&*panic),
-            "an endpoint panicked"
-        );
-    }
+/// Logs a panic that reaches nobody else.
+pub(crate) fn log_panic(callback: &str, panic: &(dyn Any + Send)) {
+    let message = panic_message(panic);
+    tracing::error!(callback, message, "an endpoint panicked");
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Puts an endpoint at paths of an axum router.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -8,6 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
+use futures_util::FutureExt;
+use http::StatusCode;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::{
@@ -17,7 +19,7 @@ use tokio::{
 use websocket::{Deflate, handshake::server};
 
 use crate::{
-    driver::Connection,
+    driver::{Connection, log_panic},
     endpoint::Endpoint,
     request::{BadHandshake, Handshake, Request},
     server::Socket,
@@ -126,9 +128,14 @@ async fn answer<E: Endpoint>(
     };
     let request = Request::new(&parts, &params);
     let mut handshake = Handshake::new(request, upgrade, mounted.settings.clone());
-    let data = match mounted.endpoint.on_handshake(&mut handshake).await {
-        Ok(data) => data,
-        Err(refusal) => return refusal.into_response(),
+    let on_handshake = AssertUnwindSafe(mounted.endpoint.on_handshake(&mut handshake));
+    let data = match on_handshake.catch_unwind().await {
+        Ok(Ok(data)) => data,
+        Ok(Err(refusal)) => return refusal.into_response(),
+        Err(panic) => {
+            log_panic("on_handshake", &*panic);
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
     };
     let (request, upgrade, protocol, settings) = handshake.into_parts();
     let deflate = settings.agree(upgrade.deflate());

@@ -13,14 +13,12 @@ use crate::settings::Settings;
 
 /// Path, parameters, query, headers and peer of a session's opening request.
 ///
-/// These are copies in two compact blocks: hyper's own values share its read buffer, and one of them
+/// These are copies in one compact block: hyper's own values share its read buffer, and one of them
 /// kept for the life of a session would keep all 8 KiB of it.
 #[derive(Debug)]
 pub struct Request {
-    /// Path and query as sent.
-    target: Box<str>,
-    /// `name: value` lines, names in lower case.
-    headers: Box<str>,
+    /// Path and query as sent; then, a line each, `name: value`, names in lower case.
+    head: Box<str>,
     params: Box<[(Box<str>, Box<str>)]>,
     peer: Option<SocketAddr>,
 }
@@ -39,12 +37,7 @@ impl Request {
     pub(crate) fn new(parts: &Parts, params: &RawPathParams) -> Self {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Self {
-            target: parts
-                .uri
-                .path_and_query()
-                .map_or("/", |target| target.as_str())
-                .into(),
-            headers: pack(&parts.headers),
+            head: pack(parts),
             params: params
                 .iter()
                 .map(|(name, value)| (name.into(), value.into()))
@@ -55,14 +48,14 @@ impl Request {
 
     /// The path as it was sent, percent-encoded.
     pub fn path(&self) -> &str {
-        self.target
+        self.target()
             .split_once('?')
-            .map_or(&*self.target, |(path, _)| path)
+            .map_or(self.target(), |(path, _)| path)
     }
 
     /// The query as it was sent, without the question mark.
     pub fn query(&self) -> Option<&str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        self.target().split_once('?').map(|(_, query)| query)
     }
 
     /// The first query parameter `name`, decoded (`+` is a space).
@@ -81,8 +74,9 @@ impl Request {
     /// The first header `name` (any case). Those of the handshake itself
     /// (`Connection`, `Upgrade`, `Sec-WebSocket-*`) are not kept.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
+        self.head
             .lines()
+            .skip(1)
             .filter_map(|line| line.split_once(": "))
             .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
     }
@@ -92,11 +86,17 @@ impl Request {
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
+
+    fn target(&self) -> &str {
+        self.head.lines().next().unwrap_or_default()
+    }
 }
 
-fn pack(headers: &HeaderMap) -> Box<str> {
-    let mut packed = String::new();
-    for (name, value) in headers {
+fn pack(parts: &Parts) -> Box<str> {
+    let target = parts.uri.path_and_query();
+    let mut packed = target.map_or("/", |target| target.as_str()).to_owned();
+    packed.push('\n');
+    for (name, value) in &parts.headers {
         // RFC 9110 §5.5: a value holds no line breaks. One in another charset than UTF-8 is kept as
         // well as it can be, so that it is not taken for absent.
         if !HANDSHAKE_HEADERS.contains(name) {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use madang::{ForwardedHeader, TrustedProxies};
+use madang::{ForwardedHeader, TrustedProxies, WhenFull};
 use rooms::PresenceSettings;
 use serde::Deserialize;
 
@@ -297,6 +297,8 @@ impl Config {
         let mut settings = madang::Settings::default();
         settings.max_message = self.limits.message_bytes;
         settings.max_outgoing = self.limits.outgoing_bytes;
+        // Replies cannot be kept for ever, and dropping one would be a lie.
+        settings.when_full = WhenFull::Close;
         settings.heartbeat = Duration::from_millis(self.times.heartbeat_ms);
         settings.close_timeout = Duration::from_millis(self.times.close_ms);
         settings
