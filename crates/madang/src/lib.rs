@@ -180,7 +180,7 @@ pub use endpoint::{Closed, Endpoint, Error, Side};
 pub use message::{Message, Part, json};
 pub use mount::Mount;
 pub use request::{BadHandshake, Handshake, Refusal, Request};
-pub use server::{BadNetwork, Client, ForwardedHeader, Server, TrustedProxies};
+pub use server::{BadNetwork, Client, ForwardedHeader, Server, Tls, TlsError, TrustedProxies};
 pub use session::{AnySession, SendError, Session, SessionId};
 pub use sessions::Sessions;
 pub use settings::{Compression, Settings, WhenFull};

@@ -4,6 +4,7 @@ mod connections;
 mod listener;
 mod proxies;
 mod socket;
+mod tls;
 
 use std::{
     future::{Future, pending},
@@ -14,6 +15,7 @@ use std::{
 };
 
 use axum::Router;
+use futures_util::future::OptionFuture;
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
     sync::Semaphore,
@@ -24,6 +26,7 @@ use websocket::CloseCode;
 use self::connections::{Connections, Requests};
 pub use self::proxies::{BadNetwork, Client, ForwardedHeader, TrustedProxies};
 pub(crate) use self::socket::Socket;
+pub use self::tls::{Tls, TlsError};
 use crate::{endpoint::Endpoint, mount::Mount, sessions::Sessions};
 
 /// A listening server: endpoints, the pages beside them, and what bounds their connections.
@@ -54,7 +57,7 @@ use crate::{endpoint::Endpoint, mount::Mount, sessions::Sessions};
 /// | bound | by default | what happens at it |
 /// |---|---|---|
 /// | [connections](Self::max_connections), of any kind | 131,072 | one more is accepted and closed at once |
-/// | [time for a request's head](Self::request_head_timeout), from the first moment on | 10 s | the connection is closed |
+/// | [time for a request's head](Self::request_head_timeout), from the first moment on; for TLS to begin, too | 10 s | the connection is closed |
 /// | a request's head | 16 KiB | 431 |
 /// | [time for the end](Self::patience) | 5 s | the server returns, whatever is left |
 ///
@@ -70,6 +73,7 @@ pub struct Server {
     router: Router,
     sessions: Vec<Sessions>,
     proxies: TrustedProxies,
+    tls: Option<Tls>,
     max_connections: usize,
     head_timeout: Duration,
     patience: Duration,
@@ -97,6 +101,7 @@ impl Server {
             router: Router::new(),
             sessions: Vec::new(),
             proxies: TrustedProxies::default(),
+            tls: None,
             max_connections: 128 * 1024,
             head_timeout: Duration::from_secs(10),
             patience: Duration::from_secs(5),
@@ -139,6 +144,13 @@ impl Server {
     #[must_use]
     pub fn router(mut self, router: Router) -> Self {
         self.router = self.router.merge(router);
+        self
+    }
+
+    /// Speaks TLS on the port, and nothing else.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -190,7 +202,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// None so far; see [`run_until`](Self::run_until).
+    /// As of [`run_until`](Self::run_until).
     pub async fn run(self) -> io::Result<()> {
         self.run_until(pending()).await
     }
@@ -199,16 +211,22 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// None so far: where no connection can be accepted, out of file descriptors say, the server waits
-    /// and tries again. The result is there so that a `main` may end with this line.
+    /// Where TLS cannot begin. Once it runs, nothing ends the server but `shutdown`: where no connection can be
+    /// accepted, out of file descriptors say, it waits and tries again.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let tls = self.tls.as_ref().map(Tls::acceptor).transpose();
         let connections = Connections {
             router: self.router,
             proxies: self.proxies,
+            tls: tls.map_err(io::Error::other)?,
             head_timeout: self.head_timeout,
             places: Arc::new(Semaphore::new(self.max_connections)),
         };
-        let requests = connections.serve(self.listener, shutdown).await;
+        let certificate = OptionFuture::from(self.tls.map(Tls::keep_current));
+        let requests = tokio::select! {
+            requests = connections.serve(self.listener, shutdown) => requests,
+            Some(never) = certificate => match never {},
+        };
         let open = || self.sessions.iter().map(Sessions::len).sum::<usize>();
         tracing::info!(sessions = open(), "closing");
         for sessions in &self.sessions {

@@ -19,6 +19,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The folder of the database and the admin token; made when it is not there.
     pub data: PathBuf,
+    /// The certificate, for HTTPS.
+    pub tls: Tls,
     /// What may come in.
     pub access: Access,
     /// Which proxies stand in front.
@@ -29,6 +31,16 @@ pub struct Config {
     pub times: Times,
     /// What is logged.
     pub log: Log,
+}
+
+/// The certificate with which the server speaks HTTPS, and nothing else, on its port.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate with those that vouch for it, a PEM file; empty for plain HTTP.
+    pub certificate: PathBuf,
+    /// Its private key, a PEM file.
+    pub key: PathBuf,
 }
 
 /// What may come in.
@@ -134,6 +146,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data: "madang-data".into(),
+            tls: Tls::default(),
             access: Access::default(),
             proxy: Proxy::default(),
             limits: Limits::default(),
@@ -279,8 +292,23 @@ impl Config {
                 "{name} is {value} and must be from {least} to {most}"
             );
         }
+        let Tls { certificate, key } = &self.tls;
+        anyhow::ensure!(
+            certificate.as_os_str().is_empty() == key.as_os_str().is_empty(),
+            "tls.certificate and tls.key go together: set both, or none"
+        );
         self.trusted_proxies()?;
         Ok(())
+    }
+
+    /// The certificate, for the library.
+    pub(crate) fn tls(&self) -> anyhow::Result<Option<madang::Tls>> {
+        let Tls { certificate, key } = &self.tls;
+        if certificate.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let tls = madang::Tls::from_files(certificate, key);
+        tls.map(Some).context("there can be no TLS")
     }
 
     /// The proxies in front, for the library.
@@ -338,8 +366,8 @@ mod tests {
                 .map(|value| value.as_table().map_or(1, toml::Table::len))
                 .sum()
         };
-        // Every field of the structs shows as `name:` in the debug text; the five tables are no settings.
-        assert_eq!(count(&shipped), debug.matches(": ").count() - 5, "{debug}");
+        // Every field of the structs shows as `name:` in the debug text; the six tables are no settings.
+        assert_eq!(count(&shipped), debug.matches(": ").count() - 6, "{debug}");
     }
 
     #[test]
@@ -364,6 +392,7 @@ mod tests {
                 "proxy.trusted is wrong: '10.0.0.0/40' is neither",
             ),
             ("[proxy]\nheader = \"via\"\n", "x-forwarded-for"),
+            ("[tls]\nkey = \"key.pem\"\n", "tls.certificate and tls.key"),
             ("[limits\n", "line 1"),
         ] {
             std::fs::write(&path, text).unwrap();

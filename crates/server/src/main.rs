@@ -90,15 +90,12 @@ async fn run_server(options: Serve) -> anyhow::Result<()> {
     };
     let data = config.data.clone();
     let server = Server::open(config).await?;
-    let mut address = server.address()?;
-    if address.ip().is_unspecified() {
-        address.set_ip([127, 0, 0, 1].into());
-    }
+    let url = server.url()?;
     let mut stdout = std::io::stdout().lock();
     // Nobody may be reading.
     let _ = writeln!(
         stdout,
-        "Madang {} is open at http://{address}\n  data and admin token in {}, Ctrl+C closes it",
+        "Madang {} is open at {url}\n  data and admin token in {}, Ctrl+C closes it",
         env!("CARGO_PKG_VERSION"),
         data.display(),
     );

@@ -28,7 +28,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Says in words what is in the way: a folder that cannot be written, a database that is damaged,
+    /// Says in words what is in the way: a certificate that cannot be used, a folder that cannot be written, a database that is damaged,
     /// newer or in use, a port that is taken.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let listen = config.listen;
@@ -36,6 +36,10 @@ impl Server {
         let transport = madang::Server::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}{}", hint(listen)))?;
+        let transport = match config.tls()? {
+            Some(tls) => transport.tls(tls),
+            None => transport,
+        };
         let (store, readers, recovery) = Store::open(&config.data, now())?;
         let admin = AdminToken::open(&config.data)?;
         Ok(Self {
@@ -48,13 +52,19 @@ impl Server {
         })
     }
 
-    /// Where the server listens.
+    /// The URL of the page, on this machine.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub fn address(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.transport.local_addr()?)
+    pub fn url(&self) -> anyhow::Result<String> {
+        let mut address = self.transport.local_addr()?;
+        if address.ip().is_unspecified() {
+            address.set_ip([127, 0, 0, 1].into());
+        }
+        let plain = self.config.tls.certificate.as_os_str().is_empty();
+        let scheme = if plain { "http" } else { "https" };
+        Ok(format!("{scheme}://{address}"))
     }
 
     /// Serves until `shutdown`, and then ends: sessions are closed with 1012 and asked to come back,

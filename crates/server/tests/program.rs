@@ -8,10 +8,18 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Output, Stdio},
+    sync::Arc,
 };
 
 use common::{PATIENCE, Server, madang};
+use futures_util::StreamExt;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, RootCertStore, crypto::ring},
+};
 
 /// Runs the program to its end, which must be a failure, and gives what it said.
 fn fails(arguments: &[&str]) -> String {
@@ -50,6 +58,58 @@ fn a_port_in_use_is_named_with_what_to_do() {
         said.contains(&address) && said.contains("another program"),
         "{said}"
     );
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [config, key] = ["madang.toml", "key.pem"].map(|name| folder.path().join(name));
+    let text = format!(
+        "[tls]\ncertificate = \"none.pem\"\nkey = '{}'",
+        key.display()
+    );
+    fs::write(&config, text).unwrap();
+    let data = folder.path().join("data");
+    let [config, data] = [&config, &data].map(|path| path.to_str().unwrap());
+    let said = fails(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        config,
+        "--data",
+        data,
+    ]);
+    assert!(said.contains("TLS") && said.contains("none.pem"), "{said}");
+}
+
+#[tokio::test]
+async fn with_a_certificate_the_server_speaks_https() {
+    let folder = tempfile::tempdir().unwrap();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
+    fs::write(folder.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
+    let config = "[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"";
+    let server = Server::start_in(folder, config);
+    assert_eq!(server.scheme, "https");
+
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(&server.host).await.unwrap();
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect("localhost".try_into().unwrap(), stream)
+        .await
+        .unwrap();
+    let url = "wss://localhost/ws?name=A";
+    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    let hello = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
+    let hello = hello.unwrap().unwrap().into_text().unwrap();
+    assert!(hello.contains("\"hello\""), "{hello}");
 }
 
 #[test]

@@ -7,13 +7,17 @@ use http::{HeaderValue, Request, header::HOST};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{proxies::TrustedProxies, socket::Socket};
+use super::{
+    proxies::TrustedProxies,
+    socket::{Socket, Stream},
+};
 
 /// Bytes of a request's head at most.
 const MAX_HEAD: usize = 16 * 1024;
@@ -24,6 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Connections {
     pub(super) router: Router,
     pub(super) proxies: TrustedProxies,
+    pub(super) tls: Option<TlsAcceptor>,
     pub(super) head_timeout: Duration,
     /// The places that are free.
     pub(super) places: Arc<Semaphore>,
@@ -38,6 +43,14 @@ impl Requests {
         self.0.send_replace(());
         self.0.closed().await;
     }
+}
+
+/// A connection that has just come.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    ending: watch::Receiver<()>,
 }
 
 impl Connections {
@@ -68,9 +81,13 @@ impl Connections {
                         }
                         continue;
                     };
-                    let socket = Socket::new(stream, place);
-                    let ending = requests.0.subscribe();
-                    tokio::spawn(connections.clone().connection(socket, peer, ending));
+                    let accepted = Accepted {
+                        stream,
+                        peer,
+                        place,
+                        ending: requests.0.subscribe(),
+                    };
+                    tokio::spawn(connections.clone().connection(accepted));
                 }
                 // The client was quicker to leave than we to accept.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -83,20 +100,22 @@ impl Connections {
         }
     }
 
-    async fn connection(
-        self: Arc<Self>,
-        socket: Socket,
-        peer: SocketAddr,
-        mut ending: watch::Receiver<()>,
-    ) {
-        // hyper's own timer begins with the first byte.
+    async fn connection(self: Arc<Self>, accepted: Accepted) {
+        let Accepted {
+            stream,
+            peer,
+            place,
+            mut ending,
+        } = accepted;
         let begun = tokio::select! {
-            begun = timeout(self.head_timeout, socket.readable()) => begun,
+            begun = timeout(self.head_timeout, self.begin(stream)) => begun,
             _ = ending.changed() => return,
         };
-        if !matches!(begun, Ok(Ok(()))) {
-            return;
-        }
+        let stream = match begun {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a connection did not begin"),
+            Err(_) => return,
+        };
         let shared = self.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             shared.introduce(&mut request, peer);
@@ -106,7 +125,7 @@ impl Connections {
             .timer(TokioTimer::new())
             .header_read_timeout(self.head_timeout)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(socket), service);
+            .serve_connection(TokioIo::new(Socket::new(stream, place)), service);
         let mut connection = pin!(connection.with_upgrades());
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -117,6 +136,19 @@ impl Connections {
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended badly");
+        }
+    }
+
+    /// Waits for the client's first bytes, and agrees with it on TLS.
+    async fn begin(&self, stream: TcpStream) -> io::Result<Stream> {
+        // Frames are gathered before they are written; waiting for more in the kernel only delays them.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            Some(tls) => Ok(Stream::Tls(Box::new(tls.accept(stream).await?))),
+            None => {
+                stream.readable().await?;
+                Ok(Stream::Plain(stream))
+            }
         }
     }
 

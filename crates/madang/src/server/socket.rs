@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::{
@@ -11,28 +11,44 @@ use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
 };
+use tokio_rustls::server::TlsStream;
 
 /// A client's connection, and its place among those that the server holds at most. The place is
 /// free again when the connection is gone, whoever had it last: HTTP, or a session.
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     _place: OwnedSemaphorePermit,
 }
 
+/// The bytes of a connection: bare, for the leanest path, or in TLS.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 impl Socket {
-    pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
-        // Frames are gathered before they are written; waiting for more in the kernel only delays them.
-        let _ = stream.set_nodelay(true);
+    pub(super) fn new(stream: Stream, place: OwnedSemaphorePermit) -> Self {
         Self {
             stream,
             _place: place,
         }
     }
+}
 
-    /// Waits for the client's first bytes, or its end.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.stream.readable().await
-    }
+/// One stream or the other, and the same done with it.
+macro_rules! either {
+    ($socket:ident, $stream:ident => $done:expr) => {
+        match &mut $socket.stream {
+            Stream::Plain(stream) => {
+                let $stream = Pin::new(stream);
+                $done
+            }
+            Stream::Tls(stream) => {
+                let $stream = Pin::new(stream);
+                $done
+            }
+        }
+    };
 }
 
 impl AsyncRead for Socket {
@@ -41,7 +57,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        either!(self, stream => stream.poll_read(cx, buffer))
     }
 }
 
@@ -51,7 +67,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        either!(self, stream => stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -59,18 +75,28 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        either!(self, stream => stream.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        either!(self, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        either!(self, stream => stream.poll_shutdown(cx))
+    }
+}
+
+impl Drop for Socket {
+    /// TLS says when it ends (RFC 8446 §6.1); a peer that does not hear it must fear that something was
+    /// cut off. A socket that takes nothing now is not waited for.
+    fn drop(&mut self) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 }

@@ -26,6 +26,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A running server on a folder of its own.
 pub(crate) struct Server {
     child: Child,
+    pub(crate) scheme: String,
     pub(crate) host: String,
     folder: TempDir,
 }
@@ -38,11 +39,16 @@ impl Server {
 
     /// Starts with a configuration.
     pub(crate) fn start_with(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), config)
+    }
+
+    /// Starts with a configuration, in a folder with what it names.
+    pub(crate) fn start_in(folder: TempDir, config: &str) -> Self {
         fs::write(folder.path().join("madang.toml"), config).unwrap();
-        let (child, host) = launch(folder.path(), "127.0.0.1:0");
+        let (child, scheme, host) = launch(folder.path(), "127.0.0.1:0");
         Self {
             child,
+            scheme,
             host,
             folder,
         }
@@ -56,7 +62,7 @@ impl Server {
 
     /// Starts it again on the same folder and port.
     pub(crate) fn restart(&mut self) {
-        (self.child, self.host) = launch(self.folder.path(), &self.host);
+        (self.child, self.scheme, self.host) = launch(self.folder.path(), &self.host);
     }
 
     /// Asks it to end, with SIGTERM.
@@ -166,7 +172,7 @@ pub(crate) fn madang(arguments: &[&str]) -> Command {
     command
 }
 
-fn launch(folder: &Path, listen: &str) -> (Child, String) {
+fn launch(folder: &Path, listen: &str) -> (Child, String, String) {
     let mut child = madang(&["serve", "--listen", listen, "--config", "madang.toml"])
         .args(["--data", "data"])
         .current_dir(folder)
@@ -177,11 +183,11 @@ fn launch(folder: &Path, listen: &str) -> (Child, String) {
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let host = line.trim().split("http://").nth(1);
-    let host = host
-        .unwrap_or_else(|| panic!("no address in {line:?}"))
-        .to_owned();
-    (child, host)
+    let url = line.trim().rsplit(' ').next().unwrap_or_default();
+    let (scheme, host) = url
+        .split_once("://")
+        .unwrap_or_else(|| panic!("no address in {line:?}"));
+    (child, scheme.to_owned(), host.to_owned())
 }
 
 /// A text message of a client as one frame, with a key that leaves it as it is (RFC 6455 §5.3).

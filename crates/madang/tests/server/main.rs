@@ -1,0 +1,10 @@
+//! The server on its own, with other people's clients.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test cannot go on without"
+)]
+
+mod plain;
+mod running;
+mod tls;
