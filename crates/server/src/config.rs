@@ -27,6 +27,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// How much may come in.
     pub limits: Limits,
+    /// How messages are compressed.
+    pub compression: Compression,
     /// How long things take.
     pub times: Times,
     /// What is logged.
@@ -103,6 +105,16 @@ pub struct Limits {
     pub journal_queue: usize,
 }
 
+/// Compression of WebSocket messages (RFC 7692), for clients that offer it, as browsers do.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Compression {
+    /// Whether there is any.
+    pub enabled: bool,
+    /// Messages of fewer bytes are sent as they are.
+    pub threshold_bytes: usize,
+}
+
 /// How long things take, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -150,6 +162,7 @@ impl Default for Config {
             access: Access::default(),
             proxy: Proxy::default(),
             limits: Limits::default(),
+            compression: Compression::default(),
             times: Times::default(),
             log: Log::default(),
         }
@@ -179,6 +192,15 @@ impl Default for Limits {
             ring_events: 256,
             ring_bytes: 1024 * 1024,
             journal_queue: 16_384,
+        }
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            threshold_bytes: 1024,
         }
     }
 }
@@ -327,6 +349,11 @@ impl Config {
         settings.max_outgoing = self.limits.outgoing_bytes;
         // Replies cannot be kept for ever, and dropping one would be a lie.
         settings.when_full = WhenFull::Close;
+        settings.compression = self.compression.enabled.then(|| {
+            let mut compression = madang::Compression::default();
+            compression.threshold = self.compression.threshold_bytes;
+            compression
+        });
         settings.heartbeat = Duration::from_millis(self.times.heartbeat_ms);
         settings.close_timeout = Duration::from_millis(self.times.close_ms);
         settings
@@ -366,8 +393,8 @@ mod tests {
                 .map(|value| value.as_table().map_or(1, toml::Table::len))
                 .sum()
         };
-        // Every field of the structs shows as `name:` in the debug text; the six tables are no settings.
-        assert_eq!(count(&shipped), debug.matches(": ").count() - 6, "{debug}");
+        // Every field of the structs shows as `name:` in the debug text; the seven tables are no settings.
+        assert_eq!(count(&shipped), debug.matches(": ").count() - 7, "{debug}");
     }
 
     #[test]
