@@ -146,7 +146,11 @@ impl Handshake {
         let Some(origin) = self.header("origin") else {
             return Ok(());
         };
-        let is_own = origin.split_once("://").map(|(_, host)| host) == self.header("host");
+        let host = origin.split_once("://").map(|(_, host)| host);
+        let is_own = host.is_some_and(|host| {
+            self.header("host")
+                .is_some_and(|own| own.eq_ignore_ascii_case(host))
+        });
         let is_allowed = || allowed.iter().any(|allowed| allowed.as_ref() == origin);
         if is_own || is_allowed() {
             return Ok(());

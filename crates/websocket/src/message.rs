@@ -59,6 +59,22 @@ impl MessageSoFar {
         matches!(self, Self::Compressed { .. })
     }
 
+    /// Makes room for `next` bytes and, when at least as many have come, for the `rest` of the frame:
+    /// so the memory of a message is its length, not the next power of two, and no header makes it more
+    /// than twice what has come.
+    pub(crate) fn expect(&mut self, next: usize, rest: usize) {
+        if rest > self.len() + next {
+            return;
+        }
+        match self {
+            Self::Text(text) => text.reserve_exact(next + rest),
+            Self::Binary(bytes) | Self::Compressed { bytes, .. } => {
+                bytes.reserve_exact(next + rest)
+            }
+            Self::TextParts { .. } | Self::BinaryParts { .. } => {}
+        }
+    }
+
     /// Adds unmasked bytes, the `last` ones perhaps, and tells what there is to tell: the message
     /// when it is whole, or its next part. Text fails at its first wrong byte.
     pub(crate) fn push<'i>(

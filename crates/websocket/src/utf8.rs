@@ -29,6 +29,10 @@ impl TextSoFar {
         Ok(())
     }
 
+    pub(crate) fn reserve_exact(&mut self, bytes: usize) {
+        self.text.reserve_exact(bytes);
+    }
+
     /// Bytes taken so far, those of a cut code point included.
     pub(crate) fn len(&self) -> usize {
         self.text.len() + usize::from(self.cut_len)

@@ -12,8 +12,9 @@ use websocket::{Decoder, Event, Limits, ProtocolError, Role};
 
 use crate::settings::Settings;
 
-/// Bytes read at a time. One buffer per thread serves all its sessions.
-const SCRATCH: usize = 64 * 1024;
+/// Bytes read at a time. One buffer per thread serves all its sessions; a message of the default limit
+/// fits in with its header.
+const SCRATCH: usize = 128 * 1024;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
