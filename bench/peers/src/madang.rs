@@ -1,7 +1,9 @@
 //! madang: an endpoint that sends back, and one over a topic.
 
 use axum::Router;
-use madang::{Endpoint, Frame, Handshake, Message, Mount, Refusal, RingLimits, Session, Start, Topic};
+use madang::{
+    Endpoint, Frame, Handshake, Message, Mount, Refusal, RingLimits, Session, Start, Topic,
+};
 
 /// `compression`: not in the library yet.
 pub(crate) fn router(_compression: bool) -> Router {
