@@ -108,6 +108,9 @@ impl fmt::Display for Spread {
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.columns();
+        if columns.is_empty() {
+            return writeln!(f, "{}: none of them", self.scenario);
+        }
         write!(f, "| {} |", self.scenario)?;
         for column in &columns {
             write!(f, " {} |", column.name)?;
@@ -172,6 +175,13 @@ mod tests {
             "{table}"
         );
         assert!(table.ends_with("| axum | none | |\n"), "{table}");
+    }
+
+    #[test]
+    fn what_no_library_can_do_is_no_table() {
+        let mut comparison = Comparison::new("deflate".into(), &[Peer::Axum]);
+        comparison.add(Peer::Axum, None);
+        assert_eq!(comparison.to_string(), "deflate: none of them\n");
     }
 
     #[test]
