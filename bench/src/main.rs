@@ -6,12 +6,14 @@
 //!
 //! Deliberately not: a test (its figures depend on the machine), or a client of many machines.
 //!
-//! Start with [`rooms`], the main road; [`idle`] and [`writers`] are the other two scenarios.
+//! Start with [`rooms`], the main road; [`idle`] and [`writers`] are the other two scenarios. [`peers`]
+//! measures the library `madang` alone, beside others of its kind.
 
 mod clock;
 mod idle;
 mod latency;
 mod order;
+mod peers;
 mod process;
 mod report;
 mod rooms;
@@ -22,8 +24,8 @@ mod writers;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
@@ -50,7 +52,9 @@ enum Scenario {
     Idle(idle::Settings),
     /// Writers with one message in flight each.
     Writers(writers::Settings),
-    /// Every scenario at its default size.
+    /// The library beside others: echo, a room, memory.
+    Peers(peers::Settings),
+    /// Every scenario but `peers` at its default size.
     All,
 }
 
@@ -78,15 +82,15 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             _ = terminate.recv() => anyhow::bail!("terminated"),
         }
     };
-    let reports = LocalSet::new().block_on(&runtime, scenarios)?;
+    let json = LocalSet::new().block_on(&runtime, scenarios)?;
     if cli.json {
-        let json = serde_json::to_string_pretty(&reports).context("cannot write the figures")?;
-        println!("{json}");
+        println!("{json:#}");
     }
     Ok(())
 }
 
-async fn measure(cli: &Cli) -> anyhow::Result<Vec<Report>> {
+/// Prints tables, unless it is JSON that is wanted; that is the result.
+async fn measure(cli: &Cli) -> anyhow::Result<Value> {
     let mut reports = Vec::new();
     let mut take = |report: Report| {
         if !cli.json {
@@ -98,6 +102,15 @@ async fn measure(cli: &Cli) -> anyhow::Result<Vec<Report>> {
         Scenario::Rooms(settings) => take(rooms::measure(&cli.server, settings).await?),
         Scenario::Idle(settings) => take(idle::measure(&cli.server, settings).await?),
         Scenario::Writers(settings) => writers::measure(&cli.server, settings, take).await?,
+        Scenario::Peers(settings) => {
+            let comparisons = peers::measure(&cli.server, settings).await?;
+            if !cli.json {
+                for comparison in &comparisons {
+                    println!("{comparison}");
+                }
+            }
+            return Ok(json!(comparisons));
+        }
         Scenario::All => {
             take(rooms::measure(&cli.server, &rooms::Settings::default()).await?);
             for settings in [idle::Settings::default(), idle::Settings::bare()] {
@@ -106,5 +119,5 @@ async fn measure(cli: &Cli) -> anyhow::Result<Vec<Report>> {
             writers::measure(&cli.server, &writers::Settings::default(), take).await?;
         }
     }
-    Ok(reports)
+    Ok(json!(reports))
 }

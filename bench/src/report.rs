@@ -54,7 +54,7 @@ impl fmt::Display for Report {
 }
 
 /// A value with about three digits that mean something, and its thousands apart.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value < 10.0 {
         return format!("{value:.2}");
     }

@@ -25,7 +25,8 @@ const LOG_SHOWN: usize = 4096;
 /// Which server is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The server's program; without it, the `madang` in the same folder as this program.
+    /// The server's program; without it, the one in the same folder as this program: `madang`, or
+    /// `madang-peers` for `peers`.
     #[arg(long, global = true, value_name = "PATH")]
     program: Option<PathBuf>,
     /// A configuration file for the server.
@@ -35,6 +36,22 @@ pub(crate) struct Options {
     /// disk is part of what is measured.
     #[arg(long, global = true, value_name = "FOLDER")]
     data_in: Option<PathBuf>,
+}
+
+impl Options {
+    /// The program to measure: `name` unless another is given; `build` makes it.
+    pub(crate) fn program(&self, name: &str, build: &str) -> anyhow::Result<PathBuf> {
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => here()?.join(name),
+        };
+        anyhow::ensure!(
+            program.is_file(),
+            "there is no program {}: build it with '{build}', or name another with --program",
+            program.display()
+        );
+        Ok(program)
+    }
 }
 
 /// A server that runs until it is dropped.
@@ -51,21 +68,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(options: &Options) -> anyhow::Result<Self> {
-        let here = env::current_exe()?;
-        let here = here.parent().context("this program is in no folder")?;
-        let program = options
-            .program
-            .clone()
-            .unwrap_or_else(|| here.join("madang"));
-        anyhow::ensure!(
-            program.is_file(),
-            "there is no program {}: build it with 'cargo build --release -p madang-server', or \
-             name another with --program",
-            program.display()
-        );
-        let folder =
-            TempDir::with_prefix_in("madang-bench-", options.data_in.as_deref().unwrap_or(here))
-                .context("cannot make a data folder")?;
+        let program = options.program("madang", "cargo build --release -p madang-server")?;
+        let data_in = options.data_in.clone().map_or_else(here, Ok)?;
+        let folder = TempDir::with_prefix_in("madang-bench-", data_in)
+            .context("cannot make a data folder")?;
         let log = File::create(log(&folder))?;
         let mut command = Command::new(&program);
         command
@@ -124,6 +130,13 @@ impl Server {
         };
         result.inspect_err(|_| eprint!("{}", tail(&self.folder)))
     }
+}
+
+/// The folder that this program is in.
+fn here() -> anyhow::Result<PathBuf> {
+    let here = env::current_exe()?;
+    let folder = here.parent().context("this program is in no folder")?;
+    Ok(folder.to_owned())
 }
 
 /// The address in the server's start-up line.

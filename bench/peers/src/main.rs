@@ -1,0 +1,80 @@
+//! `madang-peers`: one small server for each library that madang is measured against.
+//!
+//! All of them serve the same two paths on the same runtime with the same allocator: `/echo` sends
+//! back what it is sent; `/fan` is one room, in which everyone gets what anyone says. Each is written
+//! in its library's own recommended way. `madang-bench peers` starts them and measures them.
+//!
+//! Deliberately not: an example of how to write a server. Errors end their connection and are not
+//! told to anyone.
+
+mod axum_ws;
+mod fastwebsockets;
+mod listener;
+mod madang;
+mod room;
+mod router;
+mod tokio_websockets;
+mod tungstenite;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, ValueEnum};
+
+use crate::listener::Listener;
+
+/// Threads that the servers run on.
+const WORKERS: usize = 2;
+/// What tungstenite's documentation advises for many connections (`WebSocketConfig::read_buffer_size`),
+/// in place of 128 KiB for reading and 128 KiB for writing.
+const SMALL_BUFFER: usize = 4 * 1024;
+
+/// A server of one library.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// The library.
+    peer: Peer,
+    /// Where it listens; port 0 is any free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Speaks TLS, with this certificate and key (PEM).
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    tls: Vec<PathBuf>,
+    /// Agrees to permessage-deflate, where the library has it.
+    #[arg(long)]
+    compression: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Peer {
+    Madang,
+    Axum,
+    AxumSmall,
+    Tungstenite,
+    TungsteniteSmall,
+    TokioWebsockets,
+    Fastwebsockets,
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&cli))
+}
+
+async fn serve(cli: &Cli) -> anyhow::Result<()> {
+    let listener = Listener::bind(cli.listen, &cli.tls)?;
+    println!("{}", listener.address()?);
+    match cli.peer {
+        Peer::Madang => router::serve(listener, madang::router(cli.compression)).await,
+        Peer::Axum => router::serve(listener, axum_ws::router(None)).await,
+        Peer::AxumSmall => router::serve(listener, axum_ws::router(Some(SMALL_BUFFER))).await,
+        Peer::Tungstenite => tungstenite::serve(listener, None).await,
+        Peer::TungsteniteSmall => tungstenite::serve(listener, Some(SMALL_BUFFER)).await,
+        Peer::TokioWebsockets => tokio_websockets::serve(listener).await,
+        Peer::Fastwebsockets => fastwebsockets::serve(listener).await,
+    }
+}
