@@ -22,7 +22,7 @@ pub(crate) struct Output {
     /// Whole frames, of which the first `written` bytes are written.
     frames: Vec<u8>,
     written: usize,
-    /// The payload of the last ping that has not been answered. RFC 6455 §5.5.3: only the most
+    /// The payload of the last ping, while the socket takes no answer. RFC 6455 §5.5.3: only the most
     /// recent one has to be, so that a server that pings and does not read costs no memory.
     pong: Option<Vec<u8>>,
     pub(crate) closing: Closing,

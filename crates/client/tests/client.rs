@@ -156,6 +156,25 @@ async fn pings_are_answered_while_waiting_for_a_message() {
 }
 
 #[tokio::test]
+async fn pings_that_come_at_once_are_answered_each() {
+    let mut client = connected(async |mut server| {
+        for ping in 0..10u8 {
+            let ping = Message::Ping(vec![ping].into());
+            server.feed(ping).await.unwrap();
+        }
+        server.flush().await.unwrap();
+        for ping in 0..10u8 {
+            let pong = server.next().await.unwrap().unwrap();
+            assert_eq!(pong, Message::Pong(vec![ping].into()));
+        }
+        server.send("got them".into()).await.unwrap();
+        echo(server).await;
+    })
+    .await;
+    assert_eq!(next_text(&mut client).await, "got them");
+}
+
+#[tokio::test]
 async fn pings_are_answered_when_split() {
     let client = connected(async |mut server| {
         assert_eq!(
