@@ -1,9 +1,5 @@
-"""Runs the cases of the Autobahn suite and compares the verdicts with those in expectation.json.
-
-    run.py server PROGRAM    the suite's client against our server
-    run.py client PROGRAM    our client against the suite's server
-
-See README.md.
+"""Runs the cases of the Autobahn suite on the programs of this folder, and compares the verdicts
+with those in expectation.json. See README.md.
 """
 
 import argparse
@@ -35,52 +31,69 @@ COMPRESSION_OF_EVERY_RUN = re.compile(r"1[23]\.\d+\.(1|2|3|4|11)")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("role", choices=ROLES, help="what is tested")
-    parser.add_argument("program", help="conformance-server or conformance-client")
-    parser.add_argument("--all", action="store_true", help="the slow cases of compression too")
-    parser.add_argument("--report", metavar="FOLDER", help="write what was sent in each case there")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("programs", type=Path, metavar="PROGRAMS", help="the folder they are in")
+    parser.add_argument("--role", choices=ROLES, help="what is tested; all of them by default")
+    parser.add_argument("--all", action="store_true", help="all cases of compression")
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="write a page on each case")
     parser.add_argument("--record", action="store_true", help="make the verdicts the expectation")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
 
-    expected = json.loads(EXPECTATION.read_text())
-    cases = None
-    if not arguments.all:
-        expected = {case: word for case, word in expected.items() if is_of_every_run(case)}
-        cases = list(expected)
     mend_suite()
-    run = asyncio.wait_for(ROLES[arguments.role](arguments.program, cases), WITHIN_S)
+    codes = [test(role, options) for role in ([options.role] if options.role else ROLES)]
+    return max(codes)
+
+
+def test(role, options):
+    """Runs the cases of a role and judges the verdicts; gives the exit code."""
+    expected = json.loads(EXPECTATION.read_text())
+    is_wanted = is_without_compression if role == "parts" else is_of_every_run
+    if options.all and role != "parts":
+        # Whatever the suite has.
+        cases = None
+    else:
+        expected = {case: word for case, word in expected.items() if is_wanted(case)}
+        cases = list(expected)
+
+    print(f"\nconformance: {role}", flush=True)
+    run = asyncio.wait_for(ROLES[role](options.programs, cases), WITHIN_S)
     results = asyncio.run(run)
-    if arguments.record:
+    if options.record:
         return record(results)
-    if arguments.report:
-        kosoku._report.write_reports(results, arguments.report)
-    code = compare(arguments.role, results, expected)
-    if code and arguments.report:
-        print(f"what was sent in each case: {arguments.report}/index.html")
+    code = compare(role, results, expected)
+    if options.report:
+        kosoku._report.write_reports(results, str(options.report / role))
+        if code:
+            print(f"what was sent in each case: {options.report / role / 'index.html'}")
     return code
 
 
 def is_of_every_run(case):
-    return not COMPRESSION.match(case) or bool(COMPRESSION_OF_EVERY_RUN.fullmatch(case))
+    return is_without_compression(case) or bool(COMPRESSION_OF_EVERY_RUN.fullmatch(case))
 
 
-async def run_server(program, cases):
-    """The results of our server; all cases that there are if `cases` is None."""
-    process, url = await start(program, "127.0.0.1:0")
+def is_without_compression(case):
+    return not COMPRESSION.match(case)
+
+
+async def run_server(programs, cases, path=""):
+    """The results of our server in these cases, or in all that there are."""
+    process, url = await start(programs / "conformance-server", "127.0.0.1:0")
     try:
-        return await kosoku.run_fuzzingclient(url, cases, concurrency=AT_ONCE)
+        return await kosoku.run_fuzzingclient(url + path, cases, concurrency=AT_ONCE)
     except kosoku.FailureError as failure:
         return failure.results
     finally:
         await end(process)
 
 
-async def run_client(program, cases):
-    """The results of our client."""
+async def run_client(programs, cases):
+    """The results of our client in these cases, or in all that there are."""
+    program = programs / "conformance-client"
     async with kosoku.run_fuzzingserver(cases, host="127.0.0.1", port=0) as server:
-        url = f"ws://{server.address}:{server.port}"
-        process = await asyncio.create_subprocess_exec(program, url)
+        process = await asyncio.create_subprocess_exec(
+            program, f"ws://{server.address}:{server.port}"
+        )
         try:
             if code := await process.wait():
                 raise ChildProcessError(f"{program} ended with {code}")
@@ -91,7 +104,11 @@ async def run_client(program, cases):
             await end(process)
 
 
-ROLES = {"server": run_server, "client": run_client}
+ROLES = {
+    "server": run_server,
+    "parts": functools.partial(run_server, path="parts"),
+    "client": run_client,
+}
 
 
 async def start(program, address):

@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use anyhow::Context;
-use client::{Client, Incoming, Options};
+use client::{Client, ConnectError, Incoming, Options};
 use tokio::task::JoinSet;
 
 /// Cases at a time: most do nothing but wait.
@@ -48,16 +48,25 @@ async fn run_each(url: Arc<str>, next: Arc<AtomicU32>, count: u32) -> anyhow::Re
 
 /// How many cases the server has.
 async fn count(url: &str) -> anyhow::Result<u32> {
-    let mut client = Client::connect(&format!("{url}/getCaseCount"), Options::default()).await?;
+    let mut client = connect(&format!("{url}/getCaseCount")).await?;
     match client.next().await {
         Some(Ok(Incoming::Text(count))) => count.parse().context("the number of cases"),
         other => anyhow::bail!("the server does not tell its number of cases: {other:?}"),
     }
 }
 
+/// With compression, of the suite's short messages too.
+async fn connect(url: &str) -> Result<Client, ConnectError> {
+    let options = Options {
+        compression: Some(0),
+        ..Options::default()
+    };
+    Client::connect(url, options).await
+}
+
 /// Sends back what comes until the connection ends; how it ends is the server's to judge.
 async fn run(url: &str) -> anyhow::Result<()> {
-    let mut client = Client::connect(url, Options::default()).await?;
+    let mut client = connect(url).await?;
     while let Some(Ok(incoming)) = client.next().await {
         let sent = match incoming {
             Incoming::Text(text) => client.send_text(&text).await,
