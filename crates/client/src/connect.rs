@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use websocket::handshake::client::{HandshakeError, Offer};
+use websocket::handshake::client::{Agreed, HandshakeError, Offer};
 use websocket::{Decoder, Limits, Role};
 
 use crate::shared::Shared;
@@ -27,6 +27,9 @@ pub struct Options {
     pub headers: HeaderMap,
     /// Most bytes of one message that is received. 16 MiB by default.
     pub max_message: usize,
+    /// Offers compression (permessage-deflate, RFC 7692); if the server takes it, messages of so
+    /// many bytes and more are sent compressed. `None` by default.
+    pub compression: Option<usize>,
     /// How long it may take until the WebSocket is open, all in all. 10 s by default.
     pub connect_timeout: Duration,
 }
@@ -36,6 +39,7 @@ impl Default for Options {
         Self {
             headers: HeaderMap::new(),
             max_message: 16 * 1024 * 1024,
+            compression: None,
             connect_timeout: Duration::from_secs(10),
         }
     }
@@ -53,21 +57,26 @@ pub(crate) async fn connect(url: &str, options: Options) -> Result<Client, Conne
     let offer = Offer {
         nonce,
         protocols: &[],
-        deflate: false,
+        deflate: options.compression.is_some(),
     };
     let mut request = offer.request(&uri)?.map(|()| Empty::new());
     request.headers_mut().extend(options.headers);
 
     let open = open(&uri, request, offer);
     let within = options.connect_timeout;
-    let (socket, read) = timeout(within, open)
+    let (socket, read, agreed) = timeout(within, open)
         .await
         .map_err(|_| ConnectError::Timeout(within))??;
-    let shared = Shared::new(socket);
+    let deflate = agreed.deflate.zip(options.compression);
+    let deflate = deflate.map(|(deflate, threshold)| deflate.from_bytes_on(threshold));
+    let shared = Shared::new(socket, deflate);
     let limits = Limits {
         max_message: options.max_message,
     };
-    let decoder = Decoder::new(Role::Client, limits);
+    let mut decoder = Decoder::new(Role::Client, limits);
+    if deflate.is_some() {
+        decoder = decoder.inflating();
+    }
     let receiver = Receiver::new(shared.clone(), decoder, read.to_vec());
     Ok(Client {
         sender: Sender::new(shared),
@@ -75,12 +84,12 @@ pub(crate) async fn connect(url: &str, options: Options) -> Result<Client, Conne
     })
 }
 
-/// The socket after the handshake, and what was read from it beyond.
+/// The socket after the handshake, what was read from it beyond, and what was agreed on.
 async fn open(
     uri: &Uri,
     request: Request<Empty<Bytes>>,
     offer: Offer<'_>,
-) -> Result<(TcpStream, Bytes), ConnectError> {
+) -> Result<(TcpStream, Bytes, Agreed), ConnectError> {
     let host = uri.host().unwrap_or_default();
     // An IPv6 address stands in brackets in a URL, and without them elsewhere.
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -97,25 +106,25 @@ async fn open(
     let mut answer = pin!(async move {
         let response = requests.send_request(request).await?;
         match offer.verify(&response) {
-            Ok(_) => Ok(()),
+            Ok(agreed) => Ok(agreed),
             Err(HandshakeError::Status(status)) => Err(refused(status, response.into_body()).await),
             Err(error) => Err(error.into()),
         }
     });
     // The answer comes only while the connection is polled. The connection ends with a 101 and
     // then gives the socket back; when both fail, the answer knows better why.
-    let parts = tokio::select! {
+    let (parts, agreed) = tokio::select! {
         biased;
         answered = &mut answer => {
-            answered?;
-            connection.await?
+            let agreed = answered?;
+            (connection.await?, agreed)
         }
         parts = &mut connection => {
-            answer.await?;
-            parts?
+            let agreed = answer.await?;
+            (parts?, agreed)
         }
     };
-    Ok((parts.io.into_inner(), parts.read_buf))
+    Ok((parts.io.into_inner(), parts.read_buf, agreed))
 }
 
 async fn refused(status: StatusCode, body: Incoming) -> ConnectError {

@@ -104,6 +104,8 @@ impl Receiver {
                 }
                 Ok(Some(Event::Ping(payload))) => {
                     self.shared.output().answer_ping(payload.into_owned());
+                    // Each is answered while the socket takes it. An error shows in reading too.
+                    let _ = self.shared.write();
                     None
                 }
                 Ok(Some(Event::Pong(_))) => None,

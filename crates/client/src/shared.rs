@@ -2,7 +2,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpStream;
-use websocket::{Close, Closing, Opcode, encode_masked};
+use websocket::{Close, Closing, Deflate, Opcode, encode_masked};
 
 /// Most memory that is kept for writing while there is nothing to write.
 const KEPT_OUTPUT: usize = 4 * 1024;
@@ -22,20 +22,23 @@ pub(crate) struct Output {
     /// Whole frames, of which the first `written` bytes are written.
     frames: Vec<u8>,
     written: usize,
-    /// The payload of the last ping that has not been answered. RFC 6455 §5.5.3: only the most
+    /// The payload of the last ping, while the socket takes no answer. RFC 6455 §5.5.3: only the most
     /// recent one has to be, so that a server that pings and does not read costs no memory.
     pong: Option<Vec<u8>>,
     pub(crate) closing: Closing,
+    /// Compression, where it was agreed on.
+    deflate: Option<Deflate>,
     keys: MaskKeys,
 }
 
 impl Shared {
-    pub(crate) fn new(socket: TcpStream) -> Arc<Self> {
+    pub(crate) fn new(socket: TcpStream, deflate: Option<Deflate>) -> Arc<Self> {
         let output = Output {
             frames: Vec::new(),
             written: 0,
             pong: None,
             closing: Closing::Open,
+            deflate,
             keys: MaskKeys {
                 bytes: [0; 256],
                 used: 256,
@@ -88,7 +91,10 @@ impl Shared {
 impl Output {
     pub(crate) fn push(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), getrandom::Error> {
         let key = self.keys.next()?;
-        encode_masked(opcode, payload, key, &mut self.frames);
+        match self.deflate {
+            Some(deflate) => deflate.encode_masked(opcode, payload, key, &mut self.frames),
+            None => encode_masked(opcode, payload, key, &mut self.frames),
+        }
         Ok(())
     }
 

@@ -63,6 +63,17 @@ async fn read_request(socket: &mut TcpStream) -> String {
 }
 
 /// Sends back what comes.
+/// The answer that opens a WebSocket, but for the empty line at its end.
+fn agreement(request: &str) -> String {
+    let key = request
+        .lines()
+        .find_map(|line| line.strip_prefix("sec-websocket-key: "));
+    let key = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.unwrap().as_bytes());
+    format!(
+        "HTTP/1.1 101 \r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {key}\r\n"
+    )
+}
+
 async fn echo(mut server: Server) {
     while let Some(Ok(message)) = server.next().await {
         if message.is_text() || message.is_binary() {
@@ -121,15 +132,7 @@ async fn fragments_come_as_one_message() {
 async fn messages_sent_right_behind_the_handshake_are_not_lost() {
     let url = listen(async |mut socket| {
         let request = read_request(&mut socket).await;
-        let key = request
-            .lines()
-            .find_map(|line| line.strip_prefix("sec-websocket-key: "));
-        let key =
-            tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.unwrap().as_bytes());
-        let answer = format!(
-            "HTTP/1.1 101 \r\nupgrade: websocket\r\nconnection: upgrade\r\n\
-             sec-websocket-accept: {key}\r\n\r\n\x01\x02he\0\x03llo"
-        );
+        let answer = format!("{}\r\n\x01\x02he\0\x03llo", agreement(&request));
         // The last byte of the text comes by itself.
         socket.write_all(answer.as_bytes()).await.unwrap();
         socket.write_all(b"\x80\x01!").await.unwrap();
@@ -138,6 +141,41 @@ async fn messages_sent_right_behind_the_handshake_are_not_lost() {
     .await;
     let mut client = Client::connect(&url, Options::default()).await.unwrap();
     assert_eq!(next_text(&mut client).await, "hello!");
+}
+
+#[tokio::test]
+async fn compression_goes_both_ways_where_both_want_it() {
+    let url = listen(async |mut socket| {
+        let request = read_request(&mut socket).await;
+        assert!(request.contains("sec-websocket-extensions: permessage-deflate"));
+        let extension = "permessage-deflate; server_no_context_takeover";
+        let agreement = agreement(&request);
+        let answer = format!("{agreement}sec-websocket-extensions: {extension}\r\n\r\n");
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        // RFC 7692 §7.2.3.1: "Hello".
+        let hello = [0xC1, 7, 0xF2, 0x48, 0xCD, 0xC9, 0xC9, 7, 0];
+        socket.write_all(&hello).await.unwrap();
+        // Below the threshold; and from there on, compressed to less than a frame of 126 bytes.
+        assert_eq!(socket.read_u16().await.unwrap(), 0x81E3);
+        socket.read_exact(&mut [0; 4 + 99]).await.unwrap();
+        let compressed = socket.read_u16().await.unwrap();
+        assert!(
+            (0xC180..0xC180 + 20).contains(&compressed),
+            "{compressed:x}"
+        );
+        socket.write_all(&hello).await.unwrap();
+        let _ = socket.read_u8().await;
+    })
+    .await;
+    let options = Options {
+        compression: Some(100),
+        ..Options::default()
+    };
+    let mut client = Client::connect(&url, options).await.unwrap();
+    assert_eq!(next_text(&mut client).await, "Hello");
+    client.send_text(&"x".repeat(99)).await.unwrap();
+    client.send_text(&"x".repeat(100)).await.unwrap();
+    assert_eq!(next_text(&mut client).await, "Hello");
 }
 
 #[tokio::test]
@@ -153,6 +191,25 @@ async fn pings_are_answered_while_waiting_for_a_message() {
     })
     .await;
     assert_eq!(next_text(&mut client).await, "got it");
+}
+
+#[tokio::test]
+async fn pings_that_come_at_once_are_answered_each() {
+    let mut client = connected(async |mut server| {
+        for ping in 0..10u8 {
+            let ping = Message::Ping(vec![ping].into());
+            server.feed(ping).await.unwrap();
+        }
+        server.flush().await.unwrap();
+        for ping in 0..10u8 {
+            let pong = server.next().await.unwrap().unwrap();
+            assert_eq!(pong, Message::Pong(vec![ping].into()));
+        }
+        server.send("got them".into()).await.unwrap();
+        echo(server).await;
+    })
+    .await;
+    assert_eq!(next_text(&mut client).await, "got them");
 }
 
 #[tokio::test]

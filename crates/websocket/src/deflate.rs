@@ -41,6 +41,7 @@ thread_local! {
 pub struct Deflate {
     /// 9 to 15; that it is never 0 makes an `Option` of this no larger.
     window_bits: NonZeroU8,
+    /// Bytes from which on a message is compressed; `u32::MAX` is never.
     threshold: u32,
 }
 
@@ -57,11 +58,15 @@ impl Deflate {
             })
     }
 
-    /// Leaves messages of fewer bytes as they are: compressing them gains little.
+    /// Leaves messages of fewer bytes as they are: compressing them gains little. It only ever takes
+    /// the threshold up; [`usize::MAX`] leaves every message.
     #[must_use]
     pub fn from_bytes_on(self, threshold: usize) -> Self {
         let threshold = u32::try_from(threshold).unwrap_or(u32::MAX);
-        Self { threshold, ..self }
+        Self {
+            threshold: threshold.max(self.threshold),
+            ..self
+        }
     }
 
     /// Bits of the window that our messages are compressed with.
@@ -71,7 +76,7 @@ impl Deflate {
 
     /// Whether a message of so many bytes is to be compressed.
     pub(crate) fn takes(&self, length: usize) -> bool {
-        length > 1 && length >= self.threshold as usize
+        length > 1 && self.threshold < u32::MAX && length >= self.threshold as usize
     }
 
     /// Whether a message of so many bytes is compressed the same with the largest window: it

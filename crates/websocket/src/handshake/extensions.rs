@@ -52,9 +52,9 @@ pub(super) fn answer(agreed: Deflate) -> String {
     }
 }
 
-/// As a client: our offer.
-pub(super) const OFFER: &str =
-    "permessage-deflate; client_no_context_takeover; server_no_context_takeover";
+/// As a client: our offer. The server may choose the window that we compress with.
+pub(super) const OFFER: &str = "permessage-deflate; client_no_context_takeover; \
+                                server_no_context_takeover; client_max_window_bits";
 
 /// As a client that sent [`OFFER`]: what the server chose (§7.1). It is either nothing or exactly what
 /// we can do.
@@ -66,13 +66,17 @@ pub(super) fn chosen(headers: &HeaderMap) -> Result<Option<Deflate>, NotAgreed> 
         _ => return Err(NotAgreed),
     };
     let params = Params::of(extension).ok_or(NotAgreed)?;
-    // §7.1.1.1: asked for, it has to be there. §7.1.2.2: not asked for, it must not.
-    if !params.server_no_context_takeover || params.client_max_window_bits.is_some() {
+    // §7.1.1.1: asked for, it has to be there.
+    if !params.server_no_context_takeover || params.server_max_window_bits == Some(None) {
         return Err(NotAgreed);
     }
-    match params.server_max_window_bits {
-        None | Some(Some(_)) => Ok(Deflate::new(15)),
+    match params.client_max_window_bits {
+        None => Ok(Deflate::new(15)),
+        // §7.1.2.2: the answer names the window.
         Some(None) => Err(NotAgreed),
+        // zlib has no window of 8 bits; but nothing that we send has to be compressed.
+        Some(Some(8)) => Ok(Deflate::new(15).map(|deflate| deflate.from_bytes_on(usize::MAX))),
+        Some(Some(bits)) => Ok(Deflate::new(bits)),
     }
 }
 
@@ -325,6 +329,7 @@ mod tests {
             "permessage-deflate; server_no_context_takeover",
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=8",
+            "permessage-deflate; server_no_context_takeover; client_max_window_bits=15",
         ] {
             assert_eq!(chosen(&headers(&[line])), Ok(Deflate::new(15)), "{line}");
         }
@@ -332,7 +337,8 @@ mod tests {
             "permessage-deflate",
             "x",
             "permessage-deflate; server_no_context_takeover, permessage-deflate; server_no_context_takeover",
-            "permessage-deflate; server_no_context_takeover; client_max_window_bits=15",
+            "permessage-deflate; server_no_context_takeover; client_max_window_bits",
+            "permessage-deflate; server_no_context_takeover; client_max_window_bits=16",
             "permessage-deflate; server_no_context_takeover; server_max_window_bits",
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=16",
             "permessage-deflate; server_no_context_takeover; x",
@@ -340,6 +346,17 @@ mod tests {
         ] {
             assert_eq!(chosen(&headers(&[line])), Err(NotAgreed), "{line}");
         }
+    }
+
+    #[test]
+    fn a_client_compresses_with_the_window_that_the_server_chose() {
+        let answer = "permessage-deflate; server_no_context_takeover; client_max_window_bits";
+        let chosen = |bits| chosen(&headers(&[&format!("{answer}={bits}")]));
+        assert_eq!(chosen(9), Ok(Deflate::new(9)));
+        assert_eq!(chosen(14), Ok(Deflate::new(14)));
+        // None of 8 bits: it takes what is compressed, and compresses nothing.
+        let deflate = chosen(8).unwrap().unwrap().from_bytes_on(0);
+        assert!(!deflate.takes(1000) && !deflate.takes(usize::MAX));
     }
 
     #[test]
