@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use madang::{Compression, Endpoint, Handshake, Message, Mount, Part, Refusal, Session, Settings};
+use madang::{
+    Compression, Endpoint, Handshake, Message, Mount, Part, Refusal, Server, Session, Settings,
+};
 
 const LONGEST: usize = 16 * 1024 * 1024;
 
@@ -62,8 +64,8 @@ impl Endpoint for EchoParts {
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:9001".into());
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    println!("conformance at ws://{}/", listener.local_addr()?);
+    let server = Server::bind(address).await?;
+    println!("conformance at ws://{}/", server.local_addr()?);
     let mut settings = Settings::default();
     settings.max_message = LONGEST;
     settings.max_outgoing = 4 * LONGEST;
@@ -75,7 +77,9 @@ async fn main() -> std::io::Result<()> {
     settings.heartbeat = Duration::from_hours(1);
     let mut in_parts = settings.clone();
     in_parts.in_parts = true;
-    let whole = Mount::new(Echo).at("/").settings(settings);
-    let in_parts = Mount::new(EchoParts).at("/parts").settings(in_parts);
-    axum::serve(listener, whole.into_router().merge(in_parts.into_router())).await
+    server
+        .mount(Mount::new(Echo).at("/").settings(settings))
+        .mount(Mount::new(EchoParts).at("/parts").settings(in_parts))
+        .run()
+        .await
 }
