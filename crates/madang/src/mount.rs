@@ -9,8 +9,11 @@ use axum::{
     routing::any,
 };
 use futures_util::FutureExt;
-use http::StatusCode;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use http::{StatusCode, Version};
+use hyper::{
+    ext::Protocol,
+    upgrade::{OnUpgrade, Upgraded},
+};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -108,7 +111,7 @@ struct Mounted<E> {
     sessions: Sessions,
 }
 
-/// Answers an opening request: with 101 and a session to come, or with a refusal.
+/// Answers an opening request: with 101, or 200 on a stream of HTTP/2, and a session to come, or with a refusal.
 async fn answer<E: Endpoint>(
     State(mounted): State<Arc<Mounted<E>>>,
     params: Result<RawPathParams, RawPathParamsRejection>,
@@ -116,7 +119,14 @@ async fn answer<E: Endpoint>(
 ) -> Response {
     let bad = |error: BadHandshake| mounted.endpoint.on_bad_handshake(&error).into_response();
     let (mut parts, _body) = request.into_parts();
-    let upgrade = match server::check(&parts.method, parts.version, &parts.headers) {
+    let checked = match parts.version {
+        Version::HTTP_2 => {
+            let protocol = parts.extensions.get::<Protocol>().map(Protocol::as_str);
+            server::check_connect(&parts.method, protocol, &parts.headers)
+        }
+        version => server::check(&parts.method, version, &parts.headers),
+    };
+    let upgrade = match checked {
         Ok(upgrade) => upgrade,
         Err(error) => return bad(error.into()),
     };

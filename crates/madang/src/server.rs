@@ -1,6 +1,7 @@
 //! A server of endpoints and pages, from listening to a graceful end.
 
 mod connections;
+mod http2;
 mod listener;
 mod proxies;
 mod socket;
@@ -52,13 +53,24 @@ use crate::{endpoint::Endpoint, mount::Mount, sessions::Sessions};
 /// # }
 /// ```
 ///
+/// # What is spoken
+///
+/// HTTP/1.1 and HTTP/2 on the same port: in TLS the client chooses by ALPN (RFC 7301), without TLS by beginning
+/// with HTTP/2's preface (prior knowledge, RFC 9113 §3.3). A WebSocket is opened by an upgrade (RFC 6455 §4) or on
+/// a stream of HTTP/2 by extended CONNECT (RFC 8441); its endpoint sees no difference. A session that came by an
+/// upgrade has the socket to itself and costs the least.
+///
 /// # What is bounded
 ///
 /// | bound | by default | what happens at it |
 /// |---|---|---|
 /// | [connections](Self::max_connections), of any kind | 131,072 | one more is accepted and closed at once |
-/// | [time for a request's head](Self::request_head_timeout), from the first moment on; for TLS to begin, too | 10 s | the connection is closed |
+/// | [time for the first request's head](Self::request_head_timeout), TLS included, and in HTTP/1.1 for each next one | 10 s | the connection is closed |
 /// | a request's head | 16 KiB | 431 |
+/// | requests and sessions at a time on one connection of HTTP/2 | 200 | one more is refused (RFC 9113 §5.1.2) |
+/// | bytes not read yet on one stream of HTTP/2, on all of a connection | 64 KiB, 1 MiB | the client waits (§5.2) |
+/// | silence of a client of HTTP/2, pings unanswered | 50 s | the connection is closed |
+/// | streams that are reset again at once (§10.5) | 20 waiting | the connection is closed |
 /// | [time for the end](Self::patience) | 5 s | the server returns, whatever is left |
 ///
 /// A session's own bounds are its endpoint's [`Settings`](crate::Settings).

@@ -1,26 +1,35 @@
 //! Accepts connections and speaks HTTP on them, until told to stop.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::{Router, extract::ConnectInfo};
-use http::{HeaderValue, Request, header::HOST};
+use axum::{Router, extract::ConnectInfo, response::Response};
+use http::{HeaderValue, Request, Version, header::HOST};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::{
+    http2,
     proxies::TrustedProxies,
     socket::{Socket, Stream},
 };
 
 /// Bytes of a request's head at most.
-const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEAD: u32 = 16 * 1024;
 /// How long nothing is accepted when nothing can be.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -43,6 +52,12 @@ impl Requests {
         self.0.send_replace(());
         self.0.closed().await;
     }
+}
+
+/// A version of HTTP.
+enum Http {
+    One,
+    Two,
 }
 
 /// A connection that has just come.
@@ -111,56 +126,113 @@ impl Connections {
             begun = timeout(self.head_timeout, self.begin(stream)) => begun,
             _ = ending.changed() => return,
         };
-        let stream = match begun {
-            Ok(Ok(stream)) => stream,
+        let (stream, http) = match begun {
+            Ok(Ok(begun)) => begun,
             Ok(Err(error)) => return tracing::debug!(%error, "a connection did not begin"),
             Err(_) => return,
         };
-        let shared = self.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            shared.introduce(&mut request, peer);
-            shared.router.clone().oneshot(request)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.head_timeout)
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(Socket::new(stream, place)), service);
-        let mut connection = pin!(connection.with_upgrades());
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            _ = ending.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+        let io = TokioIo::new(Socket::new(stream, place));
+        let ended = match http {
+            Http::One => self.http1(io, peer, ending).await,
+            // On the heap, so that nobody else's task is as large.
+            Http::Two => Box::pin(self.http2(io, peer, ending)).await,
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended badly");
         }
     }
 
-    /// Waits for the client's first bytes, and agrees with it on TLS.
-    async fn begin(&self, stream: TcpStream) -> io::Result<Stream> {
-        // Frames are gathered before they are written; waiting for more in the kernel only delays them.
-        let _ = stream.set_nodelay(true);
-        match &self.tls {
-            Some(tls) => Ok(Stream::Tls(Box::new(tls.accept(stream).await?))),
-            None => {
-                stream.readable().await?;
-                Ok(Stream::Plain(stream))
+    async fn http1(
+        self: Arc<Self>,
+        io: TokioIo<Socket>,
+        peer: SocketAddr,
+        mut ending: watch::Receiver<()>,
+    ) -> hyper::Result<()> {
+        let head_timeout = self.head_timeout;
+        let service = service_fn(move |request| self.answer(request, peer));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_timeout)
+            .max_buf_size(MAX_HEAD as usize)
+            .serve_connection(io, service);
+        let mut connection = pin!(connection.with_upgrades());
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = ending.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
         }
     }
 
-    /// Tells handlers where a request comes from and what it asked for, past the proxies.
-    fn introduce(&self, request: &mut Request<Incoming>, peer: SocketAddr) {
+    /// The sessions on its streams are among the connection's requests: it ends when they have.
+    async fn http2(
+        self: Arc<Self>,
+        io: TokioIo<Socket>,
+        peer: SocketAddr,
+        mut ending: watch::Receiver<()>,
+    ) -> hyper::Result<()> {
+        let (head_timeout, asked) = (self.head_timeout, Arc::new(Notify::new()));
+        let ask = asked.clone();
+        let service = service_fn(move |request| {
+            ask.notify_one();
+            self.answer(request, peer)
+        });
+        let silent = async {
+            if timeout(head_timeout, asked.notified()).await.is_ok() {
+                pending().await
+            }
+        };
+        let connection = http2::builder(MAX_HEAD).serve_connection(io, service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            // hyper has no timer for the first request. Later ones may take their time: pings tell
+            // whether the client still is there.
+            () = silent => Ok(()),
+            _ = ending.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    }
+
+    /// Agrees with the client on TLS and on a version of HTTP, by what it says first.
+    async fn begin(&self, stream: TcpStream) -> io::Result<(Stream, Http)> {
+        // Frames are gathered before they are written; waiting for more in the kernel only delays them.
+        let _ = stream.set_nodelay(true);
+        let (stream, two) = match &self.tls {
+            Some(tls) => {
+                let stream = tls.accept(stream).await?;
+                let two = stream.get_ref().1.alpn_protocol() == Some(http2::ALPN);
+                (Stream::Tls(Box::new(stream)), two)
+            }
+            None => {
+                let two = http2::begins(&stream).await?;
+                (Stream::Plain(stream), two)
+            }
+        };
+        Ok((stream, if two { Http::Two } else { Http::One }))
+    }
+
+    /// Answers a request, once it says where it comes from and what it asked for, past the proxies.
+    fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         let client = self.proxies.client(peer, request.headers());
         request.extensions_mut().insert(ConnectInfo(client.address));
-        let host = client
-            .host
-            .and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        // HTTP/2 says `:authority` (RFC 9113 §8.3.1) for what HTTP/1.1 calls Host.
+        let authority = match request.version() {
+            Version::HTTP_2 => request.uri().authority(),
+            _ => None,
+        };
+        let host = client.host.as_ref().or(authority);
+        let host = host.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         if let Some(host) = host {
             request.headers_mut().insert(HOST, host);
         }
+        self.router.clone().oneshot(request)
     }
 }

@@ -23,7 +23,7 @@ use tokio_rustls::{
 use self::files::{Files, Stamps};
 
 /// The protocols that are offered (RFC 7301), the preferred first.
-const ALPN: [&[u8]; 1] = [b"http/1.1"];
+const ALPN: [&[u8]; 2] = [super::http2::ALPN, b"http/1.1"];
 
 /// A certificate and its key, for TLS 1.2 and 1.3.
 ///

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
+use axum::http::StatusCode;
 use futures_util::{SinkExt, StreamExt};
 use madang::{Closed, Endpoint, Handshake, Message, Mount, Refusal, Server, Session};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::{Notify, oneshot},
+    sync::{Notify, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Echo {
     pub(crate) in_handshake: Notify,
     pub(crate) go_on: Notify,
     pub(crate) in_close: AtomicBool,
+    /// How the last session ended.
+    pub(crate) closed: watch::Sender<Option<Closed>>,
     /// The last handshake's.
     pub(crate) peer: Mutex<Option<String>>,
 }
@@ -41,9 +44,14 @@ impl Endpoint for Echo {
 
     async fn on_handshake(&self, handshake: &mut Handshake) -> Result<(), Refusal> {
         *self.peer.lock().unwrap() = handshake.peer().map(|peer| peer.ip().to_string());
-        if handshake.query() == Some("wait") {
-            self.in_handshake.notify_one();
-            self.go_on.notified().await;
+        handshake.choose_protocol(&["chat"]);
+        match handshake.query() {
+            Some("refuse") => return Err(Refusal::new(StatusCode::FORBIDDEN, "not you")),
+            Some("wait") => {
+                self.in_handshake.notify_one();
+                self.go_on.notified().await;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -52,7 +60,8 @@ impl Endpoint for Echo {
         session.send(message).unwrap();
     }
 
-    async fn on_close(&self, session: &Session, _: &Closed) {
+    async fn on_close(&self, session: &Session, closed: &Closed) {
+        self.closed.send_replace(Some(closed.clone()));
         if session.request().query() == Some("never") {
             return pending().await;
         }

@@ -23,7 +23,7 @@ use crate::running::{PATIENCE, Running, closed, echoes, read};
 /// A folder with a certificate of its own.
 pub(crate) struct Certificate {
     folder: TempDir,
-    root: CertificateDer<'static>,
+    pub(crate) root: CertificateDer<'static>,
 }
 
 impl Certificate {

@@ -45,32 +45,50 @@ pub enum HandshakeError {
     /// A subprotocol is not a token, or is offered twice.
     #[error("Sec-WebSocket-Protocol has to be a list of tokens, each of them once")]
     Protocols,
+    /// The method of a request of HTTP/2 is not CONNECT.
+    #[error("over HTTP/2 a WebSocket is opened with CONNECT (RFC 8441), not with {0}")]
+    ConnectMethod(Method),
+    /// A CONNECT is not for a WebSocket.
+    #[error("this address speaks WebSocket: CONNECT needs ':protocol: websocket' (RFC 8441)")]
+    ConnectProtocol,
+    /// The protocol's version is not 13, in a CONNECT.
+    #[error("the request needs the header 'sec-websocket-version: 13'")]
+    ConnectVersion,
     /// The extensions are not written as RFC 6455 §9.1 wants it.
     #[error("Sec-WebSocket-Extensions has to be a list of extensions with their parameters")]
     Extensions,
 }
 
 impl HandshakeError {
-    /// The status to answer with: 405, 426 or 400.
+    /// The status to answer with: 405, 426, 501 or 400.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method(_) | Self::ConnectMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Upgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
+            // RFC 9220 §3 says it for HTTP/3, RFC 8441 says nothing.
+            Self::ConnectProtocol => StatusCode::NOT_IMPLEMENTED,
             _ => StatusCode::BAD_REQUEST,
         }
     }
 
     /// The headers that go with the status: `Allow` with 405; with 426 what to upgrade to
-    /// (RFC 9110 §15.5.22) and the version that we speak (RFC 6455 §4.4).
+    /// (RFC 9110 §15.5.22) and the version that we speak (RFC 6455 §4.4). HTTP/2 has no upgrade, so a
+    /// wrong version in a CONNECT is a 400 with that version.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        match self.status() {
-            StatusCode::METHOD_NOT_ALLOWED => {
+        match self {
+            Self::Method(_) => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET"));
             }
-            StatusCode::UPGRADE_REQUIRED => {
+            Self::ConnectMethod(_) => {
+                headers.insert(ALLOW, HeaderValue::from_static("CONNECT"));
+            }
+            Self::Upgrade | Self::Version => {
                 headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            Self::ConnectVersion => {
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
             _ => {}
@@ -85,7 +103,8 @@ impl HandshakeError {
 /// were read into, which a clone of them would keep alive.
 #[derive(Debug, Clone)]
 pub struct Upgrade {
-    accept: HeaderValue,
+    /// What answers the key; a CONNECT has none.
+    accept: Option<HeaderValue>,
     protocols: Vec<HeaderValue>,
     deflate: Option<Deflate>,
 }
@@ -101,7 +120,7 @@ pub fn check(
     headers: &HeaderMap,
 ) -> Result<Upgrade, HandshakeError> {
     // Rule 1: a GET of HTTP/1.1 or higher. HTTP/2 and later have no Upgrade at all (RFC 9113
-    // §8.6) and open a WebSocket in their own way (RFC 8441), so it is HTTP/1.1.
+    // §8.6) and open a WebSocket in their own way (`check_connect`), so it is HTTP/1.1.
     if method != Method::GET {
         return Err(HandshakeError::Method(method.clone()));
     }
@@ -121,14 +140,46 @@ pub fn check(
     if !list_contains(headers, &CONNECTION, "upgrade") {
         return Err(HandshakeError::Connection);
     }
-    // Rule 6: Sec-WebSocket-Version is 13. It comes before the key, as another version might
-    // have no key; we take it once only (§11.3.5).
-    let mut versions = headers.get_all(SEC_WEBSOCKET_VERSION).into_iter();
-    match (versions.next(), versions.next()) {
-        (Some(version), None) if version == "13" => {}
-        _ => return Err(HandshakeError::Version),
+    // Rule 6: it comes before the key, as another version might have no key.
+    if !is_version_13(headers) {
+        return Err(HandshakeError::Version);
     }
     let accept = check_key(headers).ok_or(HandshakeError::Key)?;
+    choose(Some(accept), headers)
+}
+
+/// Judges a request that opens a WebSocket on a stream of HTTP/2 (RFC 8441 §5): an extended CONNECT,
+/// whose pseudo-header `:protocol` is given apart. Key, `Upgrade` and `Connection` have no place in it.
+///
+/// # Errors
+///
+/// A [`HandshakeError`] that names the first rule that was not kept.
+pub fn check_connect(
+    method: &Method,
+    protocol: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Upgrade, HandshakeError> {
+    if method != Method::CONNECT {
+        return Err(HandshakeError::ConnectMethod(method.clone()));
+    }
+    // Its value is one of the registry of upgrade tokens (§4), which are compared in any case.
+    if !protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
+        return Err(HandshakeError::ConnectProtocol);
+    }
+    if !is_version_13(headers) {
+        return Err(HandshakeError::ConnectVersion);
+    }
+    choose(None, headers)
+}
+
+/// Rule 6: Sec-WebSocket-Version is 13; we take it once only (§11.3.5).
+fn is_version_13(headers: &HeaderMap) -> bool {
+    let mut versions = headers.get_all(SEC_WEBSOCKET_VERSION).into_iter();
+    matches!((versions.next(), versions.next()), (Some(version), None) if version == "13")
+}
+
+/// What is there to be chosen from, in every version of HTTP.
+fn choose(accept: Option<HeaderValue>, headers: &HeaderMap) -> Result<Upgrade, HandshakeError> {
     let protocols = check_protocols(headers).ok_or(HandshakeError::Protocols)?;
     // Rule 9: extensions that we do not know are passed over.
     let deflate = extensions::choose(headers).map_err(|_| HandshakeError::Extensions)?;
@@ -179,7 +230,7 @@ impl Upgrade {
         self.deflate
     }
 
-    /// The answer that opens the WebSocket (§4.2.2): 101, with the subprotocol that the server
+    /// The answer that opens the WebSocket (§4.2.2): 101, or 200 to a CONNECT (RFC 8441 §5), with the subprotocol that the server
     /// chose among [`protocols`](Self::protocols), and with its [`deflate`](Self::deflate) if
     /// messages shall be compressed.
     ///
@@ -187,11 +238,14 @@ impl Upgrade {
     /// WebSocket then has no subprotocol.
     pub fn response(&self, protocol: Option<&str>, deflate: Option<Deflate>) -> Response<()> {
         let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        if let Some(accept) = &self.accept {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept.clone());
+        }
         let headers = response.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept.clone());
         let chosen = protocol.and_then(|name| self.protocols.iter().find(|own| *own == name));
         if let Some(chosen) = chosen {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen.clone());

@@ -5,6 +5,7 @@ mod compressed;
 mod encoding;
 mod frames;
 mod handshake_client;
+mod handshake_connect;
 mod handshake_server;
 mod messages;
 mod parts;
