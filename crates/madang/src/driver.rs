@@ -48,6 +48,8 @@ pub(crate) struct Connection<E: Endpoint, S> {
     outgoing: Outgoing,
     heartbeat: Heartbeat,
     phase: Phase,
+    /// Whether something was sent, or published, that is not gathered yet.
+    rung: bool,
     /// The fault that ends the session, for `on_error`.
     error: Option<Box<Error>>,
 }
@@ -101,6 +103,7 @@ where
             heartbeat: Heartbeat::new(settings),
             session,
             phase: Phase::Open,
+            rung: false,
             error: None,
         }
     }
@@ -167,13 +170,15 @@ where
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        self.session.bell().awake();
         loop {
             self.poll_connection(cx);
             if let Phase::Over(closed) = &self.phase {
                 return Poll::Ready(Step::End(closed.clone()));
             }
             // A peer that sends faster than it reads is not read: its commands wait with the peer.
-            let full = self.session.outbox().waiting() > self.session.settings().max_outgoing / 4;
+            let full = self.outgoing.is_writing()
+                && self.session.outbox().waiting() > self.session.settings().max_outgoing / 4;
             let received = match &self.phase {
                 Phase::Open if full => Poll::Pending,
                 Phase::Open | Phase::Closing(_) => self.incoming.poll_event(&mut self.io, cx),
@@ -181,7 +186,10 @@ where
                 Phase::Answering(_) | Phase::Over(_) => Poll::Pending,
             };
             let Poll::Ready(received) = received else {
-                return Poll::Pending;
+                if self.session.bell().sleep(cx) {
+                    return Poll::Pending;
+                }
+                continue;
             };
             self.heartbeat.heard();
             match (received, &self.phase) {
@@ -230,7 +238,6 @@ where
 
     /// Writes what is to be written and looks at the clock.
     fn poll_connection(&mut self, cx: &mut Context<'_>) {
-        self.session.waker().register(cx.waker());
         match self.heartbeat.poll(self.session.settings(), cx) {
             Poll::Pending => {}
             Poll::Ready(Beat::Ping) => self.outgoing.ping = true,
@@ -245,7 +252,8 @@ where
             // The peer has not answered our close, or not taken it.
             Poll::Ready(Beat::Deadline) => self.over(),
         }
-        if matches!(self.phase, Phase::Open) && self.session.is_closed() {
+        self.rung |= self.session.bell().answer();
+        if self.rung && matches!(self.phase, Phase::Open) && self.session.is_closed() {
             // Behind frames that the peer does not take, a close frame may never be written.
             let timeout = self.session.settings().close_timeout;
             self.heartbeat.end_within(timeout);
@@ -267,17 +275,18 @@ where
             let written = self
                 .outgoing
                 .poll_write(&mut self.io, cx, &mut self.heartbeat);
-            let from_outbox = std::task::ready!(written)?;
-            if from_outbox > 0 {
-                self.session.outbox().written(from_outbox);
-            }
-            if !matches!(self.phase, Phase::Open) {
+            let written = std::task::ready!(written)?;
+            self.rung |= written > 0 || self.session.bell().answer();
+            if !matches!(self.phase, Phase::Open) || !(self.rung || self.outgoing.is_due()) {
                 return Poll::Ready(Ok(()));
             }
-            match self.outgoing.gather(&self.session, cx) {
+            match self.outgoing.gather(&self.session, written, cx) {
                 Ok((_, Some(close))) => self.close(close, Phase::Closing),
                 Ok((true, None)) => {}
-                Ok((false, None)) => return Poll::Ready(Ok(())),
+                Ok((false, None)) => {
+                    self.rung = false;
+                    return Poll::Ready(Ok(()));
+                }
                 Err(error) => {
                     self.error = Some(Box::new(error.into()));
                     let reason = "the log cannot be read now";
@@ -399,11 +408,13 @@ where
             connection,
             callback,
         } = self.get_mut();
-        // What the callback sends to its own session needs no wake: it is looked at behind it.
-        drop(connection.session.waker().take());
+        connection.session.bell().awake();
         let Poll::Ready(outcome) = callback.as_mut().poll(cx) else {
             connection.heartbeat.heard();
             connection.poll_connection(cx);
+            while !connection.session.bell().sleep(cx) {
+                connection.poll_connection(cx);
+            }
             return Poll::Pending;
         };
         if let Err(panic) = outcome {

@@ -1,10 +1,11 @@
 //! A session: one open WebSocket, as its endpoint sees it.
 
+mod bell;
 mod outbox;
 
 use std::{any::Any, fmt, net::SocketAddr, sync::Arc};
 
-use futures_util::task::AtomicWaker;
+use bell::Bell;
 pub use outbox::SendError;
 pub(crate) use outbox::{Item, Outbox};
 use tokio::sync::oneshot;
@@ -56,8 +57,7 @@ struct Inner<D: ?Sized> {
     protocol: Option<Box<str>>,
     settings: Arc<Settings>,
     outbox: Outbox,
-    /// Wakes the connection's task.
-    waker: AtomicWaker,
+    bell: Bell,
     data: D,
 }
 
@@ -74,7 +74,7 @@ impl<D: Send + Sync + 'static> Session<D> {
             protocol,
             settings,
             outbox: Outbox::default(),
-            waker: AtomicWaker::new(),
+            bell: Bell::default(),
             data,
         }))
     }
@@ -219,7 +219,7 @@ impl<D: ?Sized> Session<D> {
     }
 
     pub(crate) fn wake(&self) {
-        self.0.waker.wake();
+        self.0.bell.ring();
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -230,8 +230,8 @@ impl<D: ?Sized> Session<D> {
         &self.0.outbox
     }
 
-    pub(crate) fn waker(&self) -> &AtomicWaker {
-        &self.0.waker
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
     }
 }
 

@@ -28,7 +28,14 @@ struct Shared {
 pub struct Encoded {
     header: [u8; header::LONGEST_UNMASKED],
     header_len: u8,
-    payload: Bytes,
+    payload: Payload,
+}
+
+#[derive(Debug, Clone)]
+enum Payload {
+    /// As it is.
+    Plain(Frame),
+    Deflated(Bytes),
 }
 
 impl Frame {
@@ -60,26 +67,33 @@ impl Frame {
 
     /// The bytes for a receiver with this agreement on compression.
     pub fn encode(&self, deflate: Option<Deflate>) -> Encoded {
-        let Shared {
-            opcode, payload, ..
-        } = &*self.0;
-        let deflated = match deflate {
-            Some(deflate) if !opcode.is_control() && deflate.takes(payload.len()) => {
-                self.deflated(deflate)
-            }
-            _ => None,
-        };
-        match deflated {
-            Some(payload) => Encoded::new(header::RSV1, *opcode, payload),
-            None => Encoded::new(0, *opcode, payload.clone()),
+        self.clone().into_encoded(deflate)
+    }
+
+    /// The same of a frame that is not needed any more.
+    pub fn into_encoded(self, deflate: Option<Deflate>) -> Encoded {
+        match deflate.and_then(|deflate| self.deflated(deflate)) {
+            Some(payload) => Encoded::new(
+                header::unmasked(header::RSV1, self.0.opcode, payload.len()),
+                Payload::Deflated(payload),
+            ),
+            None => Encoded::new(
+                header::unmasked(0, self.0.opcode, self.0.payload.len()),
+                Payload::Plain(self),
+            ),
         }
     }
 
+    /// The compressed payload, where it is to be compressed and that shrinks it.
     fn deflated(&self, deflate: Deflate) -> Option<Bytes> {
         let Shared {
-            payload, deflated, ..
+            opcode,
+            payload,
+            deflated,
         } = &*self.0;
-        if deflate.is_shared_at(payload.len()) {
+        if opcode.is_control() || !deflate.takes(payload.len()) {
+            None
+        } else if deflate.is_shared_at(payload.len()) {
             let compress = || deflate::compress_shared(payload).map(Bytes::from);
             deflated.get_or_init(compress).clone()
         } else {
@@ -128,8 +142,7 @@ impl PartialEq for Frame {
 impl Eq for Frame {}
 
 impl Encoded {
-    fn new(reserved: u8, opcode: Opcode, payload: Bytes) -> Self {
-        let (header, header_len) = header::unmasked(reserved, opcode, payload.len());
+    fn new((header, header_len): ([u8; header::LONGEST_UNMASKED], u8), payload: Payload) -> Self {
         Self {
             header,
             header_len,
@@ -144,7 +157,10 @@ impl Encoded {
 
     /// What is written behind the header.
     pub fn payload(&self) -> &[u8] {
-        &self.payload
+        match &self.payload {
+            Payload::Plain(frame) => &frame.0.payload,
+            Payload::Deflated(bytes) => bytes,
+        }
     }
 
     /// Bytes of both.
@@ -153,7 +169,7 @@ impl Encoded {
         reason = "a frame has a header, it is never empty"
     )]
     pub fn len(&self) -> usize {
-        usize::from(self.header_len) + self.payload.len()
+        usize::from(self.header_len) + self.payload().len()
     }
 }
 

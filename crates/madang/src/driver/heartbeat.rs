@@ -27,6 +27,8 @@ pub(super) enum Beat {
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     timer: Pin<Box<Sleep>>,
+    /// Whether the timer knows whom to wake.
+    armed: bool,
     last_heard: Instant,
     /// Only where it counts.
     last_message: Option<Box<Instant>>,
@@ -42,6 +44,7 @@ impl Heartbeat {
             .min(settings.idle_timeout.unwrap_or(Duration::MAX));
         Self {
             timer: Box::pin(sleep(first)),
+            armed: false,
             last_heard: now,
             last_message: settings.idle_timeout.map(|_| Box::new(now)),
             ping: Some(now + settings.heartbeat),
@@ -64,11 +67,17 @@ impl Heartbeat {
     pub(super) fn end_within(&mut self, timeout: Duration) {
         if self.ping.take().is_some() {
             self.timer.as_mut().reset(Instant::now() + timeout);
+            self.armed = false;
         }
     }
 
-    /// All but [`Beat::Ping`] come again at every call once they are due.
+    /// All but [`Beat::Ping`] come again at every call once they are due. It has to be called by the same
+    /// task always: the timer is asked only when it is new or has something to say.
     pub(super) fn poll(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Beat> {
+        if self.armed && !self.timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.armed = true;
         let mut due = false;
         while self.timer.as_mut().poll(cx).is_ready() {
             let Some(ping) = &mut self.ping else {
@@ -92,6 +101,7 @@ impl Heartbeat {
             self.timer.as_mut().reset(next);
         }
         if due {
+            // The loop ended with the timer armed for the next time.
             Poll::Ready(Beat::Ping)
         } else {
             Poll::Pending

@@ -14,7 +14,7 @@ use websocket::{Close, Deflate, Encoded, Frame};
 
 use super::heartbeat::Heartbeat;
 use crate::{
-    session::{Item, Session},
+    session::{Item, Outbox, Session},
     topic::{LogError, PageFuture, Reading, Topic, ring::Cursor},
 };
 
@@ -84,7 +84,7 @@ impl Outgoing {
 
     /// Queues a frame behind the batch.
     pub(super) fn push(&mut self, frame: Frame) {
-        let encoded = frame.encode(self.deflate);
+        let encoded = frame.into_encoded(self.deflate);
         batch(&mut self.batch).frames.push_back(encoded);
     }
 
@@ -125,17 +125,29 @@ impl Outgoing {
         Poll::Ready(Ok(from_outbox))
     }
 
-    /// Makes a batch of what has come since the last one; tells whether there was anything, and the
-    /// close that follows.
+    /// Whether there is something to gather that nobody rings for.
+    pub(super) fn is_due(&self) -> bool {
+        let is_paging = |subscription: &Subscription| subscription.page.is_some();
+        self.ping || self.pong.is_some() || self.subscriptions.iter().any(is_paging)
+    }
+
+    /// Whether there is something that the socket has not taken.
+    pub(super) fn is_writing(&self) -> bool {
+        self.batch.is_some()
+    }
+
+    /// Makes a batch of what has come since the last one, of which `written` bytes were the
+    /// outbox's; tells whether there was anything, and the close that follows.
     ///
     /// The outbox is taken first and written last: a reply that was sent after an event was appended
     /// is thus written after that event, unless the session is behind.
     pub(super) fn gather<D: ?Sized>(
         &mut self,
         session: &Session<D>,
+        written: usize,
         cx: &mut Context<'_>,
     ) -> Result<(bool, Option<Close>), LogError> {
-        let (items, close) = session.outbox().take();
+        let (mut items, close) = session.outbox().take(written);
         if let Some(pong) = self.pong.take() {
             self.push(pong);
         }
@@ -143,7 +155,7 @@ impl Outgoing {
             self.push(Frame::ping(&[]));
         }
         let read = self.read_topics(session, cx);
-        for item in items {
+        for item in items.drain(..) {
             batch(&mut self.batch).from_outbox += item.cost();
             match item {
                 Item::Frame(frame) => self.push(frame),
@@ -155,6 +167,7 @@ impl Outgoing {
                 Item::Flush(done) => batch(&mut self.batch).flushes.push(done),
             }
         }
+        Outbox::recycle(items);
         read.map(|()| (self.batch.is_some(), close))
     }
 
@@ -249,7 +262,8 @@ impl Batch {
 
     fn encode_taken(&mut self, deflate: Option<Deflate>) {
         let taken = self.taken.drain(..);
-        self.frames.extend(taken.map(|frame| frame.encode(deflate)));
+        self.frames
+            .extend(taken.map(|frame| frame.into_encoded(deflate)));
     }
 
     /// Writes once: short frames side by side out of the thread's buffer, long ones from where

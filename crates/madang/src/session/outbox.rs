@@ -1,6 +1,9 @@
 //! What a session has been told to send and has not written yet.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    cell::Cell,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::oneshot;
 use websocket::{Close, CloseCode, Frame};
@@ -41,6 +44,13 @@ impl Item {
     }
 }
 
+/// Items for which a thread keeps memory.
+const KEPT_ITEMS: usize = 256;
+
+thread_local! {
+    static SPARE: Cell<Vec<Item>> = const { Cell::new(Vec::new()) };
+}
+
 /// Written by anyone, taken by the connection's task. Empty, it owns no heap memory.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -69,6 +79,9 @@ impl Outbox {
         if state.closed {
             return Err(SendError::Closed);
         }
+        if state.items.capacity() == 0 {
+            state.items = SPARE.take();
+        }
         let (had, mut bytes) = (state.items.len(), state.bytes);
         state
             .items
@@ -95,17 +108,20 @@ impl Outbox {
         self.state().close.as_deref().cloned()
     }
 
-    /// Takes everything queued so far, and the close behind it.
-    pub(crate) fn take(&self) -> (Vec<Item>, Option<Close>) {
+    /// Reports so many bytes as written, which makes room, and takes everything queued since, and the
+    /// close behind it.
+    pub(crate) fn take(&self, written: usize) -> (Vec<Item>, Option<Close>) {
         let mut state = self.state();
+        state.bytes = state.bytes.saturating_sub(written);
         let close = state.close.take().map(|close| *close);
         (std::mem::take(&mut state.items), close)
     }
 
-    /// Reports so much as written, which makes room.
-    pub(crate) fn written(&self, bytes: usize) {
-        let mut state = self.state();
-        state.bytes = state.bytes.saturating_sub(bytes);
+    /// Gives the memory of what was taken to the next one who pushes in this thread.
+    pub(crate) fn recycle(items: Vec<Item>) {
+        if items.is_empty() && items.capacity() <= KEPT_ITEMS {
+            SPARE.set(items);
+        }
     }
 
     /// Bytes waiting to be written.

@@ -1,0 +1,98 @@
+//! How a session's task learns that there is something to do.
+
+use std::{
+    sync::atomic::{AtomicU8, Ordering},
+    task::Context,
+};
+
+use futures_util::task::AtomicWaker;
+
+/// It was rung, and the task has not looked yet.
+const RUNG: u8 = 1;
+/// The task is at work, and looks before it sleeps.
+const AWAKE: u8 = 2;
+
+/// Rung by anyone, answered by the session's task.
+///
+/// Waking a task costs more than anything else in sending to it, so it is done only where the task
+/// sleeps, and once: what a callback sends to its own session, and what others send while it
+/// writes, is found when the task looks again.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    state: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Bell {
+    /// There is something to do. Whatever it is has to be in its place before.
+    pub(crate) fn ring(&self) {
+        if self.state.fetch_or(RUNG, Ordering::AcqRel) == 0 {
+            self.waker.wake();
+        }
+    }
+
+    /// The task is at work, until it [sleeps](Self::sleep).
+    pub(crate) fn awake(&self) {
+        self.state.fetch_or(AWAKE, Ordering::AcqRel);
+    }
+
+    /// Whether it was rung since the last answer.
+    pub(crate) fn answer(&self) -> bool {
+        self.state.fetch_and(!RUNG, Ordering::AcqRel) & RUNG != 0
+    }
+
+    /// The task is about to sleep: `false` if it has to look first, since the bell was rung.
+    pub(crate) fn sleep(&self, cx: &Context<'_>) -> bool {
+        // First the waker, then the state: who rings from here on either finds the waker or is seen.
+        self.waker.register(cx.waker());
+        self.state
+            .compare_exchange(AWAKE, 0, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::Arc,
+        sync::atomic::AtomicUsize,
+        task::{Wake, Waker},
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_task_is_woken_once_and_only_out_of_its_sleep() {
+        let wakes = Arc::new(Counter::default());
+        let waker = Waker::from(wakes.clone());
+        let cx = Context::from_waker(&waker);
+        let woken = || wakes.0.load(Ordering::Relaxed);
+        let bell = Bell::default();
+
+        bell.awake();
+        bell.ring();
+        assert!(!bell.sleep(&cx), "it was rung while awake");
+        assert!(bell.answer());
+        assert!(!bell.answer());
+        assert!(bell.sleep(&cx));
+        assert_eq!(woken(), 0);
+
+        bell.ring();
+        bell.ring();
+        assert_eq!(woken(), 1);
+        bell.awake();
+        bell.ring();
+        assert!(bell.answer());
+        assert!(bell.sleep(&cx));
+        assert_eq!(woken(), 1);
+    }
+}
