@@ -1,5 +1,10 @@
 //! RFC 7692: compressed messages, in bytes and for both roles.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by a panic, its helpers too"
+)]
+
 use http::{HeaderMap, HeaderValue, Method, Version};
 use websocket::handshake::server;
 use websocket::{Decoder, Deflate, Event, Frame, Limits, Opcode, ProtocolError, Role};
