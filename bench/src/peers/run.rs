@@ -21,6 +21,7 @@ pub(crate) enum Peer {
     TungsteniteSmall,
     TokioWebsockets,
     Fastwebsockets,
+    Sockudo,
 }
 
 impl Peer {
