@@ -155,7 +155,7 @@ impl Scenario {
                 fan.measure(&program).await.map(Some)
             }
             Self::Memory | Self::MemoryDeflate | Self::MemoryTls => {
-                let few = tls.is_some() || peer.is_heavy();
+                let few = tls.is_some() || peer.is_heavy(deflate);
                 let connections = settings.connections / if few { 5 } else { 1 };
                 let memory = Memory {
                     connections,

@@ -36,12 +36,12 @@ pub(crate) trait Handler: Clone + Send + Sync + 'static {
 /// Where a server listens.
 pub(crate) struct Listener {
     pub(crate) tcp: TcpListener,
-    pub(crate) tls: Option<TlsAcceptor>,
+    /// Empty, or a certificate's file and a key's.
+    pub(crate) tls: Vec<PathBuf>,
 }
 
 impl Listener {
-    /// `tls` is empty, or a certificate's file and a key's.
-    pub(crate) fn bind(address: SocketAddr, tls: &[PathBuf]) -> anyhow::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, tls: Vec<PathBuf>) -> anyhow::Result<Self> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
@@ -50,10 +50,6 @@ impl Listener {
         socket
             .bind(address)
             .with_context(|| format!("cannot listen on {address}"))?;
-        let tls = match tls {
-            [certificate, key] => Some(acceptor(certificate, key)?),
-            _ => None,
-        };
         Ok(Self {
             tcp: socket.listen(BACKLOG)?,
             tls,
@@ -66,11 +62,15 @@ impl Listener {
 
     /// Gives every connection, in a task of its own, to `handler`.
     pub(crate) async fn serve(self, handler: impl Handler) -> anyhow::Result<()> {
+        let tls = match &*self.tls {
+            [certificate, key] => Some(acceptor(certificate, key)?),
+            _ => None,
+        };
         loop {
             let (socket, _) = self.tcp.accept().await?;
             socket.set_nodelay(true)?;
             let handler = handler.clone();
-            match &self.tls {
+            match &tls {
                 None => {
                     tokio::spawn(handler.handle(socket));
                 }

@@ -1,17 +1,24 @@
 //! madang: an endpoint that sends back, and one over a topic.
 
-use axum::Router;
 use madang::{
-    Endpoint, Frame, Handshake, Message, Mount, Refusal, RingLimits, Session, Start, Topic,
+    Compression, Endpoint, Frame, Handshake, Message, Mount, Refusal, RingLimits, Server, Session,
+    Settings, Start, Tls, Topic,
 };
 
-/// `compression`: not in the library yet.
-pub(crate) fn router(_compression: bool) -> Router {
-    let notice = |from, to| Frame::text(&format!("messages {from} to {to} are gone"));
+use crate::listener::Listener;
+
+pub(crate) async fn serve(listener: Listener, compression: bool) -> anyhow::Result<()> {
+    let mut settings = Settings::default();
+    settings.compression = compression.then(Compression::default);
+    let notice = |from, to| Frame::text(format!("messages {from} to {to} are gone"));
     let room = Topic::in_memory(RingLimits::default(), notice);
-    Router::new()
-        .merge(Mount::new(Echo).at("/echo").into_router())
-        .merge(Mount::new(Fan { room }).at("/fan").into_router())
+    let mut server = Server::on(listener.tcp)
+        .mount(Mount::new(Echo).at("/echo").settings(settings.clone()))
+        .mount(Mount::new(Fan { room }).at("/fan").settings(settings));
+    if let [certificate, key] = &*listener.tls {
+        server = server.tls(Tls::from_files(certificate, key)?);
+    }
+    Ok(server.run().await?)
 }
 
 struct Echo;

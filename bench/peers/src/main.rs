@@ -13,6 +13,7 @@ mod listener;
 mod madang;
 mod room;
 mod router;
+mod sockudo;
 mod tokio_websockets;
 mod tungstenite;
 
@@ -54,6 +55,7 @@ enum Peer {
     TungsteniteSmall,
     TokioWebsockets,
     Fastwebsockets,
+    Sockudo,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -66,15 +68,16 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(cli: &Cli) -> anyhow::Result<()> {
-    let listener = Listener::bind(cli.listen, &cli.tls)?;
+    let listener = Listener::bind(cli.listen, cli.tls.clone())?;
     println!("{}", listener.address()?);
     match cli.peer {
-        Peer::Madang => router::serve(listener, madang::router(cli.compression)).await,
+        Peer::Madang => madang::serve(listener, cli.compression).await,
         Peer::Axum => router::serve(listener, axum_ws::router(None)).await,
         Peer::AxumSmall => router::serve(listener, axum_ws::router(Some(SMALL_BUFFER))).await,
         Peer::Tungstenite => tungstenite::serve(listener, None).await,
         Peer::TungsteniteSmall => tungstenite::serve(listener, Some(SMALL_BUFFER)).await,
         Peer::TokioWebsockets => tokio_websockets::serve(listener).await,
+        Peer::Sockudo => router::serve(listener, sockudo::router(cli.compression)).await,
         Peer::Fastwebsockets => fastwebsockets::serve(listener).await,
     }
 }

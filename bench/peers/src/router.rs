@@ -10,7 +10,7 @@ use hyper_util::{
 use crate::listener::{Handler, Listener, Socket};
 
 pub(crate) async fn serve(listener: Listener, router: Router) -> anyhow::Result<()> {
-    if listener.tls.is_some() {
+    if !listener.tls.is_empty() {
         return listener.serve(Routed(router)).await;
     }
     let listener = listener.tcp.tap_io(|socket| {

@@ -21,12 +21,17 @@ pub(crate) enum Peer {
     TungsteniteSmall,
     TokioWebsockets,
     Fastwebsockets,
+    Sockudo,
 }
 
 impl Peer {
     /// Whether a connection needs 100 KiB and more.
-    pub(super) fn is_heavy(self) -> bool {
-        matches!(self, Self::Axum | Self::Tungstenite)
+    pub(super) fn is_heavy(self, deflate: bool) -> bool {
+        match self {
+            Self::Axum | Self::Tungstenite => true,
+            Self::Sockudo => deflate,
+            _ => false,
+        }
     }
 }
 
