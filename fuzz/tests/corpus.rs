@@ -1,0 +1,50 @@
+//! Every target with every file of its corpus, on any toolchain.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fuzz::TARGETS;
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn what_must_hold_holds_for_every_file_of_the_corpus() {
+    for (name, target) in TARGETS {
+        let files = files(&here("corpus").join(name));
+        assert!(!files.is_empty(), "{name} has no corpus");
+        for file in files {
+            // It is shown when the target panics.
+            println!("{}", file.display());
+            target(&fs::read(&file).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_must_hold_holds_for_nothing_at_all() {
+    for (_, target) in TARGETS {
+        target(b"");
+    }
+}
+
+#[test]
+fn every_target_has_its_program_and_every_corpus_its_target() {
+    let names = TARGETS.map(|(name, _)| name);
+    let programs: Vec<_> = files(&here("libfuzzer")).iter().map(stem).collect();
+    assert_eq!(programs, names);
+    let corpora: Vec<_> = files(&here("corpus")).iter().map(stem).collect();
+    assert_eq!(corpora, names);
+}
+
+fn stem(path: &PathBuf) -> String {
+    path.file_stem().unwrap().to_string_lossy().into_owned()
+}
