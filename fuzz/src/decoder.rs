@@ -5,12 +5,14 @@ use std::borrow::Cow;
 use allocation_counter::measure;
 use websocket::{Close, Decoder, Event, Frame, Limits, Opcode, ProtocolError, Role, encode_masked};
 
+use crate::inflate;
+
 /// What a decoder may hold beside bytes that came: the box of its state, and what a growing
 /// vector begins with.
 const OVERHEAD: i64 = 256;
 
-/// The first byte chooses our role (1) and the limit of messages (6), the second seeds how the
-/// rest is cut into reads.
+/// The first byte chooses our role (1), the limit of messages (6) and whether they may be compressed
+/// (8), the second seeds how the rest is cut into reads.
 pub fn decoder(data: &[u8]) {
     let Some(([settings, seed], bytes)) = data.split_first_chunk() else {
         return;
@@ -19,21 +21,46 @@ pub fn decoder(data: &[u8]) {
         0 => Role::Server,
         _ => Role::Client,
     };
-    let limits = Limits {
-        max_message: [10, 125, 1000, 65_536][usize::from(settings >> 1 & 3)],
+    let rules = Rules {
+        role,
+        limits: Limits {
+            max_message: [10, 125, 1000, 65_536][usize::from(settings >> 1 & 3)],
+        },
+        inflating: settings & 8 != 0,
     };
+    inflate::warm_up();
 
-    let at_once = hear(role, limits, [bytes]);
-    check_events(&at_once.events, limits);
-    let in_bytes = hear(role, limits, bytes.chunks(1));
+    let at_once = hear(rules, [bytes]);
+    check_events(&at_once.events, rules.limits);
+    let in_bytes = hear(rules, bytes.chunks(1));
     assert_eq!(in_bytes, at_once, "byte by byte");
-    let in_pieces = hear(role, limits, cut(bytes, *seed));
+    let in_pieces = hear(rules, cut(bytes, *seed));
     assert_eq!(in_pieces, at_once, "in pieces");
+    let in_parts = hear_in_parts(rules, cut(bytes, !*seed));
+    assert_eq!(in_parts, at_once, "handed out as it comes");
 
     // What our encoder writes of it is heard as the same.
-    let again = hear(role, limits, [&*encode(role, *seed, &at_once.events)]);
+    let again = hear(rules, [&*encode(role, *seed, &at_once.events)]);
     assert_eq!(again.events, at_once.events, "written anew");
     assert_eq!(again.error, None);
+}
+
+/// What was agreed on.
+#[derive(Clone, Copy)]
+struct Rules {
+    role: Role,
+    limits: Limits,
+    inflating: bool,
+}
+
+impl Rules {
+    fn decoder(self) -> Decoder {
+        let decoder = Decoder::new(self.role, self.limits);
+        match self.inflating {
+            true => decoder.inflating(),
+            false => decoder,
+        }
+    }
 }
 
 /// What came of some bytes.
@@ -44,8 +71,13 @@ struct Heard {
 }
 
 /// Gives `pieces` to a new decoder, and watches its memory.
-fn hear<'p>(role: Role, limits: Limits, pieces: impl IntoIterator<Item = &'p [u8]>) -> Heard {
-    let mut decoder = Decoder::new(role, limits);
+fn hear<'p>(rules: Rules, pieces: impl IntoIterator<Item = &'p [u8]>) -> Heard {
+    // A compressed message is for a moment there as it came and as it becomes.
+    let inflated = match rules.inflating {
+        true => 3 * i64::try_from(rules.limits.max_message).unwrap(),
+        false => 0,
+    };
+    let mut decoder = rules.decoder();
     let mut events = Vec::new();
     let mut error = None;
     // Bytes that came since the decoder last held nothing, and what it holds for them.
@@ -61,7 +93,10 @@ fn hear<'p>(role: Role, limits: Limits, pieces: impl IntoIterator<Item = &'p [u8
             held += used.bytes_current - received.as_ref().map_or(0, given_away);
             // A vector that grows is for a moment there twice.
             let peak = i64::try_from(used.bytes_max).unwrap();
-            assert!(peak <= 4 * came + OVERHEAD, "{peak} bytes for {came}");
+            assert!(
+                peak <= 4 * came + inflated + OVERHEAD,
+                "{peak} bytes for {came}"
+            );
             assert!(held <= 2 * came + OVERHEAD, "{held} bytes for {came}");
             if decoder.is_idle() {
                 assert_eq!(held, 0, "an idle decoder holds memory");
@@ -87,9 +122,9 @@ fn hear<'p>(role: Role, limits: Limits, pieces: impl IntoIterator<Item = &'p [u8
                 }
             }
         }
-        if error.is_some() {
+        if let Some(error) = error {
             assert!(decoder.is_idle());
-            assert_eq!(decoder.receive(&mut &mut [][..]), Err(error.unwrap()));
+            assert_eq!(decoder.receive(&mut &mut [][..]), Err(error));
         }
     }
     if ended(&events) {
@@ -100,6 +135,51 @@ fn hear<'p>(role: Role, limits: Limits, pieces: impl IntoIterator<Item = &'p [u8
         assert!(input.is_empty());
     }
     Heard { events, error }
+}
+
+/// The same where messages are handed out as they come, put together again.
+fn hear_in_parts<'p>(rules: Rules, pieces: impl IntoIterator<Item = &'p [u8]>) -> Heard {
+    let mut decoder = rules.decoder().in_parts();
+    let mut events = Vec::new();
+    let (mut text_so_far, mut bytes_so_far) = (String::new(), Vec::new());
+    for piece in pieces {
+        let mut piece = piece.to_vec();
+        let mut input = piece.as_mut_slice();
+        loop {
+            let event = match decoder.receive(&mut input) {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(error) => {
+                    return Heard {
+                        events,
+                        error: Some(error),
+                    };
+                }
+            };
+            match event {
+                Event::TextPart { text, last } => {
+                    assert!(last || !text.is_empty(), "an empty part");
+                    text_so_far.push_str(&text);
+                    if last {
+                        events.push(Event::Text(std::mem::take(&mut text_so_far).into()));
+                    }
+                }
+                Event::BinaryPart { bytes, last } => {
+                    assert!(last || !bytes.is_empty(), "an empty part");
+                    bytes_so_far.extend_from_slice(&bytes);
+                    if last {
+                        events.push(Event::Binary(std::mem::take(&mut bytes_so_far).into()));
+                    }
+                }
+                Event::Text(_) | Event::Binary(_) => unreachable!("not in parts"),
+                control => events.push(control.into_owned()),
+            }
+        }
+    }
+    Heard {
+        events,
+        error: None,
+    }
 }
 
 fn ended(events: &[Event<'_>]) -> bool {
@@ -132,6 +212,7 @@ fn check_events(events: &[Event<'_>], limits: Limits) {
                 assert!(close.reason.len() <= 123);
             }
             Event::Close(None) => {}
+            Event::TextPart { .. } | Event::BinaryPart { .. } => unreachable!("nobody asked"),
         }
     }
 }
@@ -157,17 +238,22 @@ fn encode(role: Role, seed: u8, events: &[Event<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for event in events {
         let (opcode, payload, frame) = match event {
-            Event::Text(text) => (Opcode::Text, text.as_bytes().to_vec(), Frame::text(text)),
-            Event::Binary(bytes) => (Opcode::Binary, bytes.to_vec(), Frame::binary(bytes)),
+            Event::Text(text) => (Opcode::Text, text.as_bytes().to_vec(), Frame::text(&**text)),
+            Event::Binary(bytes) => (
+                Opcode::Binary,
+                bytes.to_vec(),
+                Frame::binary(bytes.to_vec()),
+            ),
             Event::Ping(payload) => (Opcode::Ping, payload.to_vec(), Frame::ping(payload)),
             Event::Pong(payload) => (Opcode::Pong, payload.to_vec(), Frame::pong(payload)),
             Event::Close(close) => {
                 let payload = close.as_ref().map(Close::payload).unwrap_or_default();
                 (Opcode::Close, payload, Frame::close(close.as_ref()))
             }
+            Event::TextPart { .. } | Event::BinaryPart { .. } => unreachable!("nobody asked"),
         };
         match role {
-            Role::Client => bytes.extend_from_slice(frame.as_bytes()),
+            Role::Client => bytes.extend(frame.to_bytes()),
             Role::Server => encode_masked(opcode, &payload, [seed, 1, 2, !seed], &mut bytes),
         }
     }

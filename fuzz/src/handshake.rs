@@ -3,12 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Method, Response, StatusCode, Version};
 use websocket::handshake::{client, server};
+
+use crate::negotiation;
 
 /// A server has at most so many lines to read.
 const MOST_HEADERS: usize = 64;
@@ -17,6 +18,14 @@ const MOST_HEADERS: usize = 64;
 const NONCE: [u8; 16] = *b"the sample nonce";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const OFFERED: [&str; 2] = ["chat", "superchat"];
+
+fn offer<'a>(nonce: [u8; 16], protocols: &'a [&'a str]) -> client::Offer<'a> {
+    client::Offer {
+        nonce,
+        protocols,
+        deflate: true,
+    }
+}
 
 /// The bytes are an answer to our client when they begin with `HTTP/`, and otherwise a request to
 /// our server. What is no HTTP does not come as far as to a handshake.
@@ -63,6 +72,7 @@ fn judge_request(method: &Method, version: Version, headers: &HeaderMap) {
         .and_then(|key| STANDARD.decode(key).ok())
         .and_then(|nonce| <[u8; 16]>::try_from(nonce).ok());
     let protocols = elements(headers, &SEC_WEBSOCKET_PROTOCOL);
+    let extensions = negotiation::choice(headers);
     let one_version = only(headers, SEC_WEBSOCKET_VERSION);
     // The rules of RFC 6455 §4.2.1 in the order in which they are told.
     let rules = [
@@ -83,6 +93,7 @@ fn judge_request(method: &Method, version: Version, headers: &HeaderMap) {
         (one_version == Some(b"13"), HandshakeError::Version),
         (nonce.is_some(), HandshakeError::Key),
         (are_unique_tokens(&protocols), HandshakeError::Protocols),
+        (extensions.is_ok(), HandshakeError::Extensions),
     ];
     let broken = rules.into_iter().find(|(kept, _)| !kept);
 
@@ -94,14 +105,20 @@ fn judge_request(method: &Method, version: Version, headers: &HeaderMap) {
             let (Some(nonce), Some(first)) = (nonce, offered.first().or(Some(&""))) else {
                 return;
             };
+            let deflate = upgrade.deflate();
+            let bits = deflate.map(|deflate| deflate.window_bits());
+            assert_eq!(Ok(bits), extensions);
             for chosen in [None, Some(*first), offered.last().copied()] {
                 let chosen = chosen.filter(|name| !name.is_empty());
-                let verified = client::verify(&upgrade.response(chosen), nonce, &offered);
-                assert_eq!(verified, Ok(chosen.map(str::to_owned)));
+                let answer = upgrade.response(chosen, deflate);
+                let agreed = offer(nonce, &offered).verify(&answer).unwrap();
+                assert_eq!(agreed.protocol.as_deref(), chosen);
+                assert_eq!(agreed.deflate.is_some(), deflate.is_some());
             }
-            // One that was not offered is left out.
-            let answer = upgrade.response(Some("no, such"));
-            assert_eq!(client::verify(&answer, nonce, &offered), Ok(None));
+            // One that was not offered is left out, and so is compression where it is not wanted.
+            let answer = upgrade.response(Some("no, such"), None);
+            let agreed = offer(nonce, &offered).verify(&answer);
+            assert_eq!(agreed, Ok(client::Agreed::default()));
         }
         Err(error) => {
             assert_eq!(Some(&error), broken.as_ref().map(|(_, error)| error));
@@ -123,6 +140,7 @@ fn judge_answer(status: StatusCode, headers: HeaderMap) {
         .iter()
         .map(HeaderValue::as_bytes)
         .collect();
+    let extensions = negotiation::answer(&headers);
     let known = |name: &&str| chosen == [name.as_bytes()];
     let rules = [
         (
@@ -141,27 +159,29 @@ fn judge_answer(status: StatusCode, headers: HeaderMap) {
             only(&headers, SEC_WEBSOCKET_ACCEPT) == Some(ACCEPT.as_bytes()),
             HandshakeError::Accept,
         ),
+        (extensions.is_ok(), HandshakeError::Extension),
         (
-            !headers.contains_key(SEC_WEBSOCKET_EXTENSIONS),
-            HandshakeError::Extension,
-        ),
-        (
-            chosen.is_empty() || OFFERED.iter().any(|name| known(&name)),
+            chosen.is_empty() || OFFERED.iter().any(known),
             HandshakeError::Protocol,
         ),
     ];
     let expected = match rules.into_iter().find(|(kept, _)| !kept) {
         Some((_, error)) => Err(error),
-        None => Ok(OFFERED
-            .into_iter()
-            .find(|name| known(name))
-            .map(str::to_owned)),
+        None => Ok((
+            OFFERED
+                .into_iter()
+                .find(|name| known(name))
+                .map(str::to_owned),
+            extensions == Ok(true),
+        )),
     };
 
     let mut answer = Response::new(());
     *answer.status_mut() = status;
     *answer.headers_mut() = headers.clone();
-    assert_eq!(client::verify(&answer, NONCE, &OFFERED), expected);
+    let agreed = offer(NONCE, &OFFERED).verify(&answer);
+    let agreed = agreed.map(|agreed| (agreed.protocol, agreed.deflate.is_some()));
+    assert_eq!(agreed, expected);
 }
 
 /// The value of a header that is there once, if it is visible ASCII.

@@ -63,7 +63,7 @@ pub fn path(data: &[u8]) {
             }
             assert_eq!(seen.name, query_param(uri.query(), "name"));
         }
-        (route, connected) => panic!("{route:?}, but {:?}", connected.err()),
+        (route, connected) => unreachable!("{route:?}, but {:?}", connected.err()),
     }
 }
 
