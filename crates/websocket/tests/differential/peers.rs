@@ -80,10 +80,14 @@ pub(crate) struct Peer {
     pub(crate) name: &'static str,
     /// What it hears as this role.
     pub(crate) hear: fn(Role, &[u8]) -> Heard,
-    /// What it writes as this role, and what has to be heard of it. Messages are cut into
-    /// fragments of so many bytes, with pings between them where it can.
-    pub(crate) write: fn(Role, &[Said], usize) -> (Vec<u8>, Vec<Said>),
+    /// What it writes as this role. Messages are cut into fragments of so many bytes, with pings between
+    /// them where it can.
+    pub(crate) write: Write,
 }
+
+/// Bytes, and what has to be heard of them.
+type Written = (Vec<u8>, Vec<Said>);
+type Write = fn(Role, &[Said], usize) -> Written;
 
 pub(crate) const OTHERS: [Peer; 3] = [
     Peer {
@@ -198,7 +202,7 @@ fn tungstenite_hears(role: Role, bytes: &[u8]) -> Heard {
     })
 }
 
-fn tungstenite_writes(role: Role, said: &[Said], fragment: usize) -> (Vec<u8>, Vec<Said>) {
+fn tungstenite_writes(role: Role, said: &[Said], fragment: usize) -> Written {
     use tungstenite::Message;
 
     let mut socket = tungstenite(role, b"");
@@ -289,7 +293,7 @@ fn tokio_websockets_hears(role: Role, bytes: &[u8]) -> Heard {
     })
 }
 
-fn tokio_websockets_writes(role: Role, said: &[Said], fragment: usize) -> (Vec<u8>, Vec<Said>) {
+fn tokio_websockets_writes(role: Role, said: &[Said], fragment: usize) -> Written {
     use tokio_websockets::Message;
 
     let mut socket = tokio_websockets(role, b"", fragment);
@@ -345,7 +349,7 @@ pub(crate) fn sockudo_heard(
     })
 }
 
-fn sockudo_writes(role: Role, said: &[Said], fragment: usize) -> (Vec<u8>, Vec<Said>) {
+fn sockudo_writes(role: Role, said: &[Said], fragment: usize) -> Written {
     use sockudo_ws::{Message, OpCode, mask::generate_mask};
 
     let mut protocol = Protocol::new(sockudo_role(role), LIMIT, LIMIT);
