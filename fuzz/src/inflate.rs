@@ -19,7 +19,7 @@ pub fn inflate(data: &[u8]) {
     let Some((settings, bytes)) = data.split_first() else {
         return;
     };
-    let limit = [10, 1000, 65_536, 200_000][usize::from(settings & 3)];
+    let limit = [10, 1000, 10_000, 65_536][usize::from(settings & 3)];
     let window_bits = 9 + (settings >> 2 & 7) % 7;
     warm_up();
     judge(bytes, limit);
