@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{Method, Response, StatusCode, Version};
 use websocket::handshake::{client, server};
@@ -53,6 +54,7 @@ pub fn handshake(data: &[u8]) {
             _ => Version::HTTP_10,
         };
         judge_request(&method, version, &headers);
+        judge_connect(&method, &headers);
     }
 }
 
@@ -132,6 +134,30 @@ fn judge_request(method: &Method, version: Version, headers: &HeaderMap) {
     }
 }
 
+/// The same head as a request of HTTP/2 that is meant for us (RFC 8441).
+fn judge_connect(method: &Method, headers: &HeaderMap) {
+    let protocols = elements(headers, &SEC_WEBSOCKET_PROTOCOL);
+    let extensions = negotiation::choice(headers);
+    let kept = method == Method::CONNECT
+        && only(headers, SEC_WEBSOCKET_VERSION) == Some(b"13")
+        && are_unique_tokens(&protocols)
+        && extensions.is_ok();
+    match server::check_connect(method, Some("WebSocket"), headers) {
+        Ok(upgrade) => {
+            assert!(kept);
+            assert_eq!(upgrade.protocols().collect::<Vec<_>>(), protocols);
+            let answer = upgrade.response(None, upgrade.deflate());
+            assert_eq!(answer.status(), StatusCode::OK);
+            let told = answer.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS);
+            assert_eq!(Ok(told), extensions.map(|bits| bits.is_some()));
+        }
+        Err(error) => {
+            assert!(!kept, "{error}");
+            assert!(!error.status().is_success());
+        }
+    }
+}
+
 fn judge_answer(status: StatusCode, headers: HeaderMap) {
     use client::HandshakeError;
 
@@ -172,7 +198,7 @@ fn judge_answer(status: StatusCode, headers: HeaderMap) {
                 .into_iter()
                 .find(|name| known(name))
                 .map(str::to_owned),
-            extensions == Ok(true),
+            extensions.unwrap_or_default(),
         )),
     };
 
@@ -180,7 +206,10 @@ fn judge_answer(status: StatusCode, headers: HeaderMap) {
     *answer.status_mut() = status;
     *answer.headers_mut() = headers.clone();
     let agreed = offer(NONCE, &OFFERED).verify(&answer);
-    let agreed = agreed.map(|agreed| (agreed.protocol, agreed.deflate.is_some()));
+    let agreed = agreed.map(|agreed| {
+        let bits = agreed.deflate.map(|deflate| deflate.window_bits());
+        (agreed.protocol, bits)
+    });
     assert_eq!(agreed, expected);
 }
 

@@ -64,7 +64,7 @@ fn answered(lines: &HeaderMap) {
             .insert(name, HeaderValue::from_static(value));
     }
     let agreed = offer(true).verify(&response);
-    let agreed = agreed.map(|agreed| agreed.deflate.is_some());
+    let agreed = agreed.map(|agreed| agreed.deflate.map(|deflate| deflate.window_bits()));
     assert_eq!(agreed, answer(lines).map_err(|NotAList| Refused::Extension));
     assert_eq!(offer(false).verify(&response), Err(Refused::Extension));
 }
@@ -93,23 +93,25 @@ pub(crate) fn choice(headers: &HeaderMap) -> Result<Option<u8>, NotAList> {
     }))
 }
 
-/// Whether a server's answer agrees on compression with a client that asked for no takeover.
-pub(crate) fn answer(headers: &HeaderMap) -> Result<bool, NotAList> {
+/// The window that a server's answer leaves to a client, in bits, if the two agree on compression. The
+/// client asked for no takeover by the server and has offered to have its window chosen.
+pub(crate) fn answer(headers: &HeaderMap) -> Result<Option<u8>, NotAList> {
     let answer = extensions(headers)?;
     let [extension] = &answer[..] else {
         return if answer.is_empty() {
-            Ok(false)
+            Ok(None)
         } else {
             Err(NotAList)
         };
     };
     let params = Params::read(extension).ok_or(NotAList)?;
-    if params.names.contains(&"server_no_context_takeover")
-        && !params.names.contains(&"client_max_window_bits")
-    {
-        Ok(true)
-    } else {
-        Err(NotAList)
+    let window_chosen = params.names.contains(&"client_max_window_bits");
+    match params.client_bits {
+        _ if !params.names.contains(&"server_no_context_takeover") => Err(NotAList),
+        None if window_chosen => Err(NotAList),
+        // It has no window of 8 bits and sends nothing compressed then.
+        None | Some(8) => Ok(Some(15)),
+        bits => Ok(bits),
     }
 }
 
@@ -117,6 +119,7 @@ pub(crate) fn answer(headers: &HeaderMap) -> Result<bool, NotAList> {
 struct Params {
     names: Vec<&'static str>,
     server_bits: Option<u8>,
+    client_bits: Option<u8>,
 }
 
 impl Params {
@@ -128,17 +131,23 @@ impl Params {
         let mut params = Self {
             names: Vec::new(),
             server_bits: None,
+            client_bits: None,
         };
         for (name, value) in list {
-            let bits = value
-                .as_ref()
-                .map(|value| BITS.iter().position(|bits| bits == value));
+            let bits = value.as_ref().map(|value| {
+                let mut known = BITS.iter().zip(8..);
+                known.find_map(|(bits, number)| (bits == value).then_some(number))
+            });
             let name = match (&**name, bits) {
                 ("server_no_context_takeover", None) => "server_no_context_takeover",
                 ("client_no_context_takeover", None) => "client_no_context_takeover",
-                ("client_max_window_bits", None | Some(Some(_))) => "client_max_window_bits",
+                ("client_max_window_bits", None) => "client_max_window_bits",
+                ("client_max_window_bits", Some(Some(bits))) => {
+                    params.client_bits = Some(bits);
+                    "client_max_window_bits"
+                }
                 ("server_max_window_bits", Some(Some(bits))) => {
-                    params.server_bits = u8::try_from(8 + bits).ok();
+                    params.server_bits = Some(bits);
                     "server_max_window_bits"
                 }
                 _ => return None,

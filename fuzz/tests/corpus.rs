@@ -46,12 +46,13 @@ fn what_must_hold_holds_for_nothing_at_all() {
 #[test]
 fn every_target_has_its_program_and_every_corpus_its_target() {
     let names = TARGETS.map(|(name, _)| name);
-    let programs: Vec<_> = files(&here("libfuzzer")).iter().map(stem).collect();
+    let stems = |files: Vec<PathBuf>| -> Vec<_> { files.iter().map(|file| stem(file)).collect() };
+    let programs = stems(files(&here("libfuzzer")));
     assert_eq!(programs, names);
-    let corpora: Vec<_> = files(&here("corpus")).iter().map(stem).collect();
+    let corpora = stems(files(&here("corpus")));
     assert_eq!(corpora, names);
 }
 
-fn stem(path: &PathBuf) -> String {
+fn stem(path: &Path) -> String {
     path.file_stem().unwrap().to_string_lossy().into_owned()
 }

@@ -134,10 +134,15 @@ proptest! {
     }
 
     #[test]
-    fn our_client_judges_their_answer(no_takeover: bool, window_bits in 9..=15_u8) {
+    fn our_client_takes_their_answer(
+        no_takeover: bool,
+        theirs in 9..=15_u8,
+        ours in 9..=15_u8,
+    ) {
         let policy = DeflateConfig {
             server_no_context_takeover: no_takeover,
-            server_max_window_bits: window_bits.try_into().unwrap(),
+            server_max_window_bits: theirs.try_into().unwrap(),
+            client_max_window_bits: ours.try_into().unwrap(),
             ..DeflateConfig::default()
         };
         let offer = client::Offer { nonce: *b"the sample nonce", protocols: &[], deflate: true };
@@ -155,7 +160,8 @@ proptest! {
             response.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
         let agreed = offer.verify(&response).unwrap();
-        prop_assert!(agreed.deflate.is_some(), "{}", answer);
+        let bits = agreed.deflate.map(|deflate| deflate.window_bits());
+        prop_assert_eq!(bits, Some(ours), "{}", answer);
     }
 }
 
