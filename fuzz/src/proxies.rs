@@ -42,7 +42,7 @@ pub fn proxies(data: &[u8]) {
     let told = match kind {
         ForwardedHeader::Forwarded => element
             .split(", ")
-            .map(|node| format!("for={node};host=a"))
+            .map(|node| format!("by=\"_x,y;z\";for={node};host=a"))
             .collect::<Vec<_>>()
             .join(", "),
         _ => element.to_owned(),
