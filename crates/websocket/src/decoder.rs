@@ -300,6 +300,29 @@ mod tests {
     }
 
     #[test]
+    fn memory_for_many_small_fragments_grows_in_few_steps() {
+        // Each growth may copy all that has come: one for each fragment would take a peer's bytes
+        // times their number.
+        for opcode in [0x01, 0x02, 0x41] {
+            let mut decoder = Decoder::new(Role::Client, Limits::default()).inflating();
+            let (mut capacity, mut steps) = (0, 0);
+            for index in 0..20_000 {
+                let mut frame = [if index == 0 { opcode } else { 0x00 }, 2, b'x', b'y'];
+                // The second byte of the payload comes in a read of its own.
+                let (start, end) = frame.split_at_mut(3);
+                for mut read in [start, end] {
+                    assert_eq!(decoder.receive(&mut read), Ok(None));
+                    let message = held(&decoder).and_then(|held| held.message.as_ref());
+                    let now = message.unwrap().capacity();
+                    steps += usize::from(now != capacity);
+                    capacity = now;
+                }
+            }
+            assert!(steps <= 32, "{steps} steps to {capacity} bytes");
+        }
+    }
+
+    #[test]
     fn what_was_held_is_freed_by_an_error_and_by_a_close() {
         for end in [b"\x81\x01x".as_slice(), b"\x88\x00"] {
             let mut decoder = Decoder::new(Role::Client, Limits::default());

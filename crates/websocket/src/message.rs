@@ -59,9 +59,10 @@ impl MessageSoFar {
         matches!(self, Self::Compressed { .. })
     }
 
-    /// Makes room for `next` bytes and, when at least as many have come, for the `rest` of the frame:
-    /// so the memory of a message is its length, not the next power of two, and no header makes it more
-    /// than twice what has come.
+    /// Makes room for `next` bytes and, when at least as many have come, for the `rest` of the message,
+    /// whose final frame this is: so the memory of a message is its length, not the next power of two,
+    /// and no header makes it more than twice what has come. Earlier frames grow it by doubling: room for
+    /// exactly each of many small ones would copy the message as many times.
     pub(crate) fn expect(&mut self, next: usize, rest: usize) {
         if rest > self.len() + next {
             return;

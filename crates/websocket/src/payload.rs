@@ -128,7 +128,7 @@ impl Payload {
         let message = held.message.take();
         let mut message =
             message.unwrap_or_else(|| MessageSoFar::begin(text, self.compressed, rules));
-        if !last {
+        if self.fin && !last {
             message.expect(taken.len(), self.remaining);
         }
         let event = message.push(taken, last, rules)?;

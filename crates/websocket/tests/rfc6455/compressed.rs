@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test fails by a panic, its helpers too"
+    reason = "an agreement is what these tests begin with"
 )]
 
 use http::{HeaderMap, HeaderValue, Method, Version};
@@ -232,4 +232,40 @@ fn a_client_compresses_what_shrinks() {
     assert_eq!(bytes[0], FIN | RSV1 | TEXT);
     let events = vec![text(&long), text("short"), ping(&[b'p'; 125])];
     assert_eq!(both_ways(Role::Server, &bytes), (events, None));
+}
+
+#[test]
+fn fragments_of_a_compressed_message_are_refused_by_the_header_that_goes_over() {
+    let limits = Limits { max_message: 1000 };
+    for role in ROLES {
+        let mut decoder = Decoder::new(role, limits).inflating();
+        let begun = frame(role, RSV1 | BINARY, &[0; 1000]);
+        assert_eq!(feed(&mut decoder, &begun), (vec![], None));
+        let over = header(role, FIN | CONTINUATION, 126, &200_u16.to_be_bytes());
+        let error = ProtocolError::TooBig { limit: 1000 };
+        assert_eq!(feed(&mut decoder, &over), (vec![], Some(error)));
+    }
+}
+
+#[test]
+fn a_bomb_in_fragments_stops_at_the_limit_and_leaves_no_trace() {
+    let mut bomb = Vec::new();
+    deflate("").encode_masked(Opcode::Binary, &vec![0; 1 << 20], [0; 4], &mut bomb);
+    // Behind a header with a length of 16 bits and a mask of zeros.
+    let payload = &bomb[8..];
+    for role in ROLES {
+        let mut bytes = Vec::new();
+        let mut first = RSV1 | BINARY;
+        for piece in payload.chunks(100) {
+            bytes.extend(frame(role, first, piece));
+            first = CONTINUATION;
+        }
+        bytes.extend(frame(role, FIN | CONTINUATION, b""));
+        let limit = Limits::default().max_message;
+        let error = ProtocolError::TooBig { limit };
+        assert_eq!(both_ways(role, &bytes), (vec![], Some(error)));
+        // The inflater serves the next connection of its thread.
+        let hello = frame(role, FIN | RSV1 | TEXT, &HELLO);
+        assert_eq!(both_ways(role, &hello), (vec![text("Hello")], None));
+    }
 }

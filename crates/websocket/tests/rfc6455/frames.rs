@@ -174,6 +174,46 @@ fn both_refuse_a_fragmented_control_frame() {
 }
 
 #[test]
+fn a_breach_in_the_midst_of_a_message_ends_it() {
+    for role in ROLES {
+        let (wrong_mask, unmasked_or_masked) = match role {
+            Role::Server => (vec![FIN | CONTINUATION, 0], ProtocolError::Unmasked),
+            Role::Client => (
+                vec![FIN | CONTINUATION, 0x80, 1, 2, 3, 4],
+                ProtocolError::Masked,
+            ),
+        };
+        for (breach, error) in [
+            (
+                frame(role, FIN | 0x40 | PING, b""),
+                ProtocolError::ReservedBits,
+            ),
+            (
+                frame(role, 0x20 | CONTINUATION, b"x"),
+                ProtocolError::ReservedBits,
+            ),
+            (
+                frame(role, FIN | 0xB, b""),
+                ProtocolError::ReservedOpcode(0xB),
+            ),
+            (frame(role, PING, b""), ProtocolError::FragmentedControl),
+            (
+                frame(role, FIN | PONG, &[0; 126]),
+                ProtocolError::ControlTooLong,
+            ),
+            (
+                header(role, FIN | CONTINUATION, 126, &[0, 5]),
+                ProtocolError::LengthNotMinimal,
+            ),
+            (wrong_mask, unmasked_or_masked),
+        ] {
+            let bytes = [frame(role, TEXT, b"begun"), breach].concat();
+            assert_fails(role, &bytes, error);
+        }
+    }
+}
+
+#[test]
 fn several_frames_in_one_read_are_several_events() {
     for role in ROLES {
         let bytes = [
