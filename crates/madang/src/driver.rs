@@ -154,15 +154,13 @@ where
         let (endpoint, session) = (self.endpoint.clone(), Session::clone(&self.session));
         Box::pin(async move {
             if let Some(error) = error {
-                let on_error = AssertUnwindSafe(endpoint.on_error(&session, &error)).catch_unwind();
-                let _ = on_error
-                    .await
-                    .inspect_err(|panic| log_panic("on_error", &**panic));
+                let on_error = async { endpoint.on_error(&session, &error).await };
+                let on_error = AssertUnwindSafe(on_error).catch_unwind().await;
+                let _ = on_error.inspect_err(|panic| log_panic("on_error", &**panic));
             }
-            let on_close = AssertUnwindSafe(endpoint.on_close(&session, &closed)).catch_unwind();
-            let _ = on_close
-                .await
-                .inspect_err(|panic| log_panic("on_close", &**panic));
+            let on_close = async { endpoint.on_close(&session, &closed).await };
+            let on_close = AssertUnwindSafe(on_close).catch_unwind().await;
+            let _ = on_close.inspect_err(|panic| log_panic("on_close", &**panic));
         })
     }
 
@@ -181,11 +179,16 @@ where
                 Phase::Answering(_) | Phase::Over(_) => Poll::Pending,
             };
             let Poll::Ready(received) = received else {
+                if !full && self.heartbeat.is_idle(self.session.settings()) {
+                    self.close(Close::new(SILENT, "idle for too long"), Phase::Closing);
+                    continue;
+                }
                 return Poll::Pending;
             };
             self.heartbeat.heard();
             match (received, &self.phase) {
-                (Received::Event(event), Phase::Open) => {
+                // A close that waits behind what the peer does not take is a close all the same.
+                (Received::Event(event), Phase::Open) if !self.session.is_closed() => {
                     if let Some(step) = self.take(event) {
                         return Poll::Ready(step);
                     }
@@ -238,9 +241,6 @@ where
                 self.error = Some(Box::new(Error::Silent));
                 let reason = "silent for two heartbeats";
                 self.close(Close::new(SILENT, reason), Phase::Over);
-            }
-            Poll::Ready(Beat::Idle) => {
-                self.close(Close::new(SILENT, "idle for too long"), Phase::Closing);
             }
             // The peer has not answered our close, or not taken it.
             Poll::Ready(Beat::Deadline) => self.over(),
@@ -412,6 +412,7 @@ where
             let close = Close::new(CloseCode::INTERNAL, "internal error");
             connection.close(close, Phase::Closing);
         }
+        connection.heartbeat.handled(connection.session.settings());
         Poll::Ready(())
     }
 }

@@ -216,7 +216,9 @@ impl Outgoing {
     }
 
     /// Takes nothing more for the session and ends its subscriptions, those on their way included.
+    /// Whoever waits for a flush learns that it does not come.
     pub(super) fn shut<D: ?Sized>(&mut self, session: &Session<D>) {
+        self.batch = None;
         for item in session.outbox().shut() {
             if let Item::Subscribe(topic, _) = item {
                 topic.leave(session.id());
