@@ -48,10 +48,6 @@ pub(crate) struct Connection<E: Endpoint, S> {
     outgoing: Outgoing,
     heartbeat: Heartbeat,
     phase: Phase,
-    /// Whether something was sent, or published, that is not gathered yet.
-    rung: bool,
-    /// The fault that ends the session, for `on_error`.
-    error: Option<Box<Error>>,
 }
 
 /// How far a session is from its end.
@@ -66,10 +62,18 @@ pub(crate) struct Connection<E: Endpoint, S> {
 #[derive(Debug)]
 enum Phase {
     Open,
-    Closing(Box<Closed>),
-    Answering(Box<Closed>),
-    Draining(Box<Closed>),
-    Over(Box<Closed>),
+    Closing(Box<End>),
+    Answering(Box<End>),
+    Draining(Box<End>),
+    Over(Box<End>),
+}
+
+/// How the session ends.
+#[derive(Debug)]
+struct End {
+    closed: Closed,
+    /// The fault that ends it, for `on_error`.
+    error: Option<Error>,
 }
 
 /// What a session's life consists of.
@@ -78,7 +82,7 @@ enum Step {
     Part(Part),
     Ping(Bytes),
     Pong(Bytes),
-    End(Box<Closed>),
+    End(Box<End>),
 }
 
 impl<E, S> Connection<E, S>
@@ -103,8 +107,6 @@ where
             heartbeat: Heartbeat::new(settings),
             session,
             phase: Phase::Open,
-            rung: false,
-            error: None,
         }
     }
 
@@ -115,7 +117,7 @@ where
     pub(crate) async fn run(&mut self) {
         self.call(|endpoint, session| async move { endpoint.on_open(&session).await })
             .await;
-        let closed = loop {
+        let end = loop {
             let callback = match poll_fn(|cx| self.poll_step(cx)).await {
                 Step::Message(message) => self.call(|endpoint, session| async move {
                     endpoint.on_message(&session, message).await;
@@ -129,14 +131,14 @@ where
                 Step::Pong(payload) => self.call(|endpoint, session| async move {
                     endpoint.on_pong(&session, &payload).await;
                 }),
-                Step::End(closed) => break closed,
+                Step::End(end) => break end,
             };
             callback.await;
             // Many messages in one read must not keep the thread from other sessions.
             tokio::task::coop::consume_budget().await;
         };
         self.outgoing.shut(&self.session);
-        self.end(closed).await;
+        self.end(*end).await;
     }
 
     /// Runs a callback. What is sent meanwhile is written; reading waits until it has ended.
@@ -152,20 +154,18 @@ where
     }
 
     /// The callbacks of the end. Panics in them have nowhere left to go but the log.
-    fn end(&mut self, closed: Box<Closed>) -> impl Future<Output = ()> + Send {
-        let error = self.error.take();
+    fn end(&self, end: End) -> impl Future<Output = ()> + Send + use<E, S> {
+        let End { closed, error } = end;
         let (endpoint, session) = (self.endpoint.clone(), Session::clone(&self.session));
         Box::pin(async move {
             if let Some(error) = error {
-                let on_error = AssertUnwindSafe(endpoint.on_error(&session, &error)).catch_unwind();
-                let _ = on_error
-                    .await
-                    .inspect_err(|panic| log_panic("on_error", &**panic));
+                let on_error = async { endpoint.on_error(&session, &error).await };
+                let on_error = AssertUnwindSafe(on_error).catch_unwind().await;
+                let _ = on_error.inspect_err(|panic| log_panic("on_error", &**panic));
             }
-            let on_close = AssertUnwindSafe(endpoint.on_close(&session, &closed)).catch_unwind();
-            let _ = on_close
-                .await
-                .inspect_err(|panic| log_panic("on_close", &**panic));
+            let on_close = async { endpoint.on_close(&session, &closed).await };
+            let on_close = AssertUnwindSafe(on_close).catch_unwind().await;
+            let _ = on_close.inspect_err(|panic| log_panic("on_close", &**panic));
         })
     }
 
@@ -173,8 +173,10 @@ where
         self.session.bell().awake();
         loop {
             self.poll_connection(cx);
-            if let Phase::Over(closed) = &self.phase {
-                return Poll::Ready(Step::End(closed.clone()));
+            if let Phase::Over(_) = self.phase
+                && let Phase::Over(end) = std::mem::replace(&mut self.phase, Phase::Open)
+            {
+                return Poll::Ready(Step::End(end));
             }
             // A peer that sends faster than it reads is not read: its commands wait with the peer.
             let full = self.outgoing.is_writing()
@@ -186,14 +188,18 @@ where
                 Phase::Answering(_) | Phase::Over(_) => Poll::Pending,
             };
             let Poll::Ready(received) = received else {
-                if self.session.bell().sleep(cx) {
+                if !full && self.heartbeat.is_idle(self.session.settings()) {
+                    let close = Close::new(SILENT, "idle for too long");
+                    self.close(close, Phase::Closing, None);
+                } else if self.session.bell().sleep(cx) {
                     return Poll::Pending;
                 }
                 continue;
             };
             self.heartbeat.heard();
             match (received, &self.phase) {
-                (Received::Event(event), Phase::Open) => {
+                // A close that waits behind what the peer does not take is a close all the same.
+                (Received::Event(event), Phase::Open) if !self.session.is_closed() => {
                     if let Some(step) = self.take(event) {
                         return Poll::Ready(step);
                     }
@@ -242,18 +248,14 @@ where
             Poll::Pending => {}
             Poll::Ready(Beat::Ping) => self.outgoing.ping = true,
             Poll::Ready(Beat::Silent) => {
-                self.error = Some(Box::new(Error::Silent));
-                let reason = "silent for two heartbeats";
-                self.close(Close::new(SILENT, reason), Phase::Over);
-            }
-            Poll::Ready(Beat::Idle) => {
-                self.close(Close::new(SILENT, "idle for too long"), Phase::Closing);
+                let close = Close::new(SILENT, "silent for two heartbeats");
+                self.close(close, Phase::Over, Some(Error::Silent));
             }
             // The peer has not answered our close, or not taken it.
             Poll::Ready(Beat::Deadline) => self.over(),
         }
-        self.rung |= self.session.bell().answer();
-        if self.rung && matches!(self.phase, Phase::Open) && self.session.is_closed() {
+        self.outgoing.rung |= self.session.bell().answer();
+        if self.outgoing.rung && matches!(self.phase, Phase::Open) && self.session.is_closed() {
             // Behind frames that the peer does not take, a close frame may never be written.
             let timeout = self.session.settings().close_timeout;
             self.heartbeat.end_within(timeout);
@@ -276,40 +278,37 @@ where
                 .outgoing
                 .poll_write(&mut self.io, cx, &mut self.heartbeat);
             let written = std::task::ready!(written)?;
-            self.rung |= written > 0 || self.session.bell().answer();
-            if !matches!(self.phase, Phase::Open) || !(self.rung || self.outgoing.is_due()) {
+            self.outgoing.rung |= written > 0 || self.session.bell().answer();
+            if !matches!(self.phase, Phase::Open) || !(self.outgoing.rung || self.outgoing.is_due())
+            {
                 return Poll::Ready(Ok(()));
             }
             match self.outgoing.gather(&self.session, written, cx) {
-                Ok((_, Some(close))) => self.close(close, Phase::Closing),
+                Ok((_, Some(close))) => self.close(close, Phase::Closing, None),
                 Ok((true, None)) => {}
                 Ok((false, None)) => {
-                    self.rung = false;
+                    self.outgoing.rung = false;
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) => {
-                    self.error = Some(Box::new(error.into()));
                     let reason = "the log cannot be read now";
-                    self.close(Close::new(CloseCode::OVERLOADED, reason), Phase::Closing);
+                    let close = Close::new(CloseCode::OVERLOADED, reason);
+                    self.close(close, Phase::Closing, Some(error.into()));
                 }
             }
         }
     }
 
     /// The server ends the session: nothing is written behind this close frame.
-    fn close(&mut self, close: Close, phase: fn(Box<Closed>) -> Phase) {
-        if !matches!(self.phase, Phase::Open) {
+    fn close(&mut self, close: Close, phase: fn(Box<End>) -> Phase, error: Option<Error>) {
+        if let Some(end) = self.phase.end_mut() {
+            end.error = error.or(end.error.take());
             return;
         }
         self.outgoing.push(Frame::close(Some(&close)));
         self.heartbeat
             .end_within(self.session.settings().close_timeout);
-        self.phase = phase(Box::new(Closed {
-            code: close.code,
-            reason: close.reason,
-            by: Side::Server,
-            clean: false,
-        }));
+        self.phase = phase(End::new(close, Side::Server, error));
     }
 
     /// The peer has closed (RFC 6455 §5.5.1): answer with its code, or know that it has answered.
@@ -319,18 +318,14 @@ where
                 self.outgoing.push(Frame::close(close.as_ref()));
                 self.heartbeat
                     .end_within(self.session.settings().close_timeout);
-                let Close { code, reason } =
-                    close.unwrap_or_else(|| Close::new(CloseCode::NO_STATUS, ""));
-                Phase::Answering(Box::new(Closed {
-                    code,
-                    reason,
-                    by: Side::Peer,
-                    clean: true,
-                }))
+                let close = close.unwrap_or_else(|| Close::new(CloseCode::NO_STATUS, ""));
+                let mut end = End::new(close, Side::Peer, None);
+                end.closed.clean = true;
+                Phase::Answering(end)
             }
-            Phase::Closing(mut closed) => {
-                closed.clean = true;
-                Phase::Over(closed)
+            Phase::Closing(mut end) => {
+                end.closed.clean = true;
+                Phase::Over(end)
             }
             phase => phase,
         };
@@ -341,11 +336,10 @@ where
         self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
             Phase::Open => {
                 let close = error.close();
-                self.error = Some(Box::new(error.into()));
-                return self.close(close, Phase::Draining);
+                return self.close(close, Phase::Draining, Some(error.into()));
             }
             // Our close frame went before; there is nothing left to say.
-            Phase::Closing(closed) => Phase::Draining(closed),
+            Phase::Closing(end) => Phase::Draining(end),
             phase => phase,
         };
     }
@@ -353,15 +347,8 @@ where
     /// The connection is gone.
     fn break_off(&mut self, error: Option<std::io::Error>) {
         if matches!(self.phase, Phase::Open) {
-            let error = error.map(|error| Box::new(Error::Io(error)));
-            self.error = self.error.take().or(error);
-            let (code, reason) = (CloseCode::ABNORMAL, String::new());
-            self.phase = Phase::Over(Box::new(Closed {
-                code,
-                reason,
-                by: Side::Peer,
-                clean: false,
-            }));
+            let close = Close::new(CloseCode::ABNORMAL, "");
+            self.phase = Phase::Over(End::new(close, Side::Peer, error.map(Error::Io)));
         } else {
             self.over();
         }
@@ -369,23 +356,42 @@ where
 
     fn over(&mut self) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::Closing(closed)
-            | Phase::Answering(closed)
-            | Phase::Draining(closed)
-            | Phase::Over(closed) => Phase::Over(closed),
+            Phase::Closing(end)
+            | Phase::Answering(end)
+            | Phase::Draining(end)
+            | Phase::Over(end) => Phase::Over(end),
             // The close frame is still in the outbox.
             Phase::Open => {
                 let close = self.session.outbox().closing();
-                let Close { code, reason } =
-                    close.unwrap_or_else(|| Close::new(CloseCode::ABNORMAL, ""));
-                Phase::Over(Box::new(Closed {
-                    code,
-                    reason,
-                    by: Side::Server,
-                    clean: false,
-                }))
+                let close = close.unwrap_or_else(|| Close::new(CloseCode::ABNORMAL, ""));
+                Phase::Over(End::new(close, Side::Server, None))
             }
         };
+    }
+}
+
+impl Phase {
+    fn end_mut(&mut self) -> Option<&mut End> {
+        match self {
+            Self::Open => None,
+            Self::Closing(end) | Self::Answering(end) | Self::Draining(end) | Self::Over(end) => {
+                Some(end)
+            }
+        }
+    }
+}
+
+impl End {
+    /// An end that is not clean, yet.
+    fn new(Close { code, reason }: Close, by: Side, error: Option<Error>) -> Box<Self> {
+        let clean = false;
+        let closed = Closed {
+            code,
+            reason,
+            by,
+            clean,
+        };
+        Box::new(Self { closed, error })
     }
 }
 
@@ -418,11 +424,11 @@ where
             return Poll::Pending;
         };
         if let Err(panic) = outcome {
-            let message = panic_message(&*panic);
-            connection.error = Some(Box::new(Error::Panicked(message)));
+            let error = Error::Panicked(panic_message(&*panic));
             let close = Close::new(CloseCode::INTERNAL, "internal error");
-            connection.close(close, Phase::Closing);
+            connection.close(close, Phase::Closing, Some(error));
         }
+        connection.heartbeat.handled(connection.session.settings());
         Poll::Ready(())
     }
 }

@@ -166,19 +166,32 @@ impl<D: ?Sized> Session<D> {
         &self,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<(), SendError> {
-        let frames = messages.into_iter().map(Into::into);
-        self.push(frames.map(Item::Frame))
+        // The caller's iterator runs before the outbox is locked, and no further than what fits.
+        let most = self.settings().max_outgoing;
+        let mut bytes = 0;
+        let mut items = Vec::new();
+        for message in messages {
+            let item = Item::Frame(message.into());
+            bytes += item.cost();
+            items.push(item);
+            if bytes > most {
+                break;
+            }
+        }
+        self.push(items)
     }
 
     /// Waits until everything that was sent before is written: handed to the system, which is
-    /// not yet to have arrived.
+    /// not yet to have arrived. It waits on a session that is [full](SendError::Full), too: until there is
+    /// room again.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] when the session has ended, or ends before.
     pub async fn flush(&self) -> Result<(), SendError> {
         let (done, flushed) = oneshot::channel();
-        self.push([Item::Flush(done)])?;
+        self.0.outbox.push_flush(done)?;
+        self.wake();
         flushed.await.map_err(|_| SendError::Closed)
     }
 

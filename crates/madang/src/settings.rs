@@ -15,11 +15,12 @@ pub struct Settings {
     /// shared, and a slow session just falls behind. Over a quarter of it the session is not read.
     pub max_outgoing: usize,
     /// Time between the server's pings. A peer that is silent for two of them is gone (code 4008).
+    /// `Duration::MAX` is no heartbeat.
     pub heartbeat: Duration,
     /// What happens to a session that is sent more than may wait.
     pub when_full: WhenFull,
-    /// How long a peer may send no message before it is closed with 4008; `None` is for ever. Pings
-    /// and pongs do not count.
+    /// How long a peer may send no message before it is closed with 4008; `None` is for ever. It
+    /// counts from when the last message has been handled. Pings and pongs do not count.
     pub idle_timeout: Option<Duration>,
     /// How long a close waits for the peer's answer.
     pub close_timeout: Duration,

@@ -18,8 +18,6 @@ pub(super) enum Beat {
     Ping,
     /// To give the peer up.
     Silent,
-    /// To close, as the peer has said nothing for too long.
-    Idle,
     /// To end a close that is not answered.
     Deadline,
 }
@@ -30,8 +28,9 @@ pub(super) struct Heartbeat {
     /// Whether the timer knows whom to wake.
     armed: bool,
     last_heard: Instant,
-    /// Only where it counts.
-    last_message: Option<Box<Instant>>,
+    /// Since when the peer may say something and does not; none while a message is handled. Only
+    /// where there is an idle timeout.
+    quiet_since: Option<Box<Option<Instant>>>,
     /// The next ping is due then; none once the session ends.
     ping: Option<Instant>,
 }
@@ -39,15 +38,13 @@ pub(super) struct Heartbeat {
 impl Heartbeat {
     pub(super) fn new(settings: &Settings) -> Self {
         let now = Instant::now();
-        let first = settings
-            .heartbeat
-            .min(settings.idle_timeout.unwrap_or(Duration::MAX));
         Self {
-            timer: Box::pin(sleep(first)),
+            timer: Box::pin(sleep(settings.heartbeat)),
             armed: false,
             last_heard: now,
-            last_message: settings.idle_timeout.map(|_| Box::new(now)),
-            ping: Some(now + settings.heartbeat),
+            // The peer's turn begins when `on_open` has ended.
+            quiet_since: settings.idle_timeout.map(|_| Box::new(None)),
+            ping: Some(after(now, settings.heartbeat)),
         }
     }
 
@@ -56,17 +53,44 @@ impl Heartbeat {
         self.last_heard = Instant::now();
     }
 
-    /// The peer sent a message.
+    /// The peer sent a message, which is now handled.
     pub(super) fn heard_message(&mut self) {
-        if let Some(last_message) = &mut self.last_message {
-            **last_message = self.last_heard;
+        if let Some(quiet_since) = &mut self.quiet_since {
+            **quiet_since = None;
         }
+    }
+
+    /// A callback has ended: if it handled a message, it is the peer's turn again.
+    pub(super) fn handled(&mut self, settings: &Settings) {
+        let Some(quiet_since) = &mut self.quiet_since else {
+            return;
+        };
+        quiet_since.get_or_insert_with(Instant::now);
+        if let Some(idle) = self.idle_at(settings)
+            && idle < self.timer.deadline()
+        {
+            self.timer.as_mut().reset(idle);
+            self.armed = false;
+        }
+    }
+
+    /// Whether the peer has said nothing for too long: to be asked when there is nothing to read.
+    pub(super) fn is_idle(&self, settings: &Settings) -> bool {
+        self.idle_at(settings)
+            .is_some_and(|idle| Instant::now() >= idle)
+    }
+
+    fn idle_at(&self, settings: &Settings) -> Option<Instant> {
+        // A session that ends is idle no more.
+        self.ping?;
+        let quiet_since = (**self.quiet_since.as_ref()?)?;
+        Some(after(quiet_since, settings.idle_timeout?))
     }
 
     /// No more pings: [`Beat::Deadline`] comes after `timeout`. The first call counts.
     pub(super) fn end_within(&mut self, timeout: Duration) {
         if self.ping.take().is_some() {
-            self.timer.as_mut().reset(Instant::now() + timeout);
+            self.timer.as_mut().reset(after(Instant::now(), timeout));
             self.armed = false;
         }
     }
@@ -80,23 +104,20 @@ impl Heartbeat {
         self.armed = true;
         let mut due = false;
         while self.timer.as_mut().poll(cx).is_ready() {
+            let idle = self.idle_at(settings);
             let Some(ping) = &mut self.ping else {
                 return Poll::Ready(Beat::Deadline);
             };
             let now = Instant::now();
-            let silent = self.last_heard + 2 * settings.heartbeat;
+            let silent = after(self.last_heard, settings.heartbeat.saturating_mul(2));
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }
-            let idle = settings.idle_timeout.zip(self.last_message.as_deref());
-            let idle = idle.map(|(timeout, last_message)| *last_message + timeout);
-            if idle.is_some_and(|idle| now >= idle) {
-                return Poll::Ready(Beat::Idle);
-            }
             if now >= *ping {
-                *ping = now + settings.heartbeat;
+                *ping = after(now, settings.heartbeat);
                 due = true;
             }
+            let idle = idle.filter(|idle| *idle > now);
             let next = idle.unwrap_or(silent).min(silent).min(*ping);
             self.timer.as_mut().reset(next);
         }
@@ -107,4 +128,10 @@ impl Heartbeat {
             Poll::Pending
         }
     }
+}
+
+/// Some time later. What no clock reaches, `Duration::MAX` say, is 30 years: never.
+fn after(begin: Instant, time: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    begin.checked_add(time.min(NEVER)).unwrap_or(begin)
 }

@@ -42,6 +42,8 @@ pub(super) struct Outgoing {
     deflate: Option<Deflate>,
     /// Whether the socket took no more at the last write.
     blocked: bool,
+    /// Whether something was sent, or published, that is not gathered yet.
+    pub(super) rung: bool,
     /// Whether to ping.
     pub(super) ping: bool,
     /// The answer to the latest ping.
@@ -76,6 +78,7 @@ impl Outgoing {
             batch: None,
             deflate,
             blocked: false,
+            rung: false,
             ping: false,
             pong: None,
             subscriptions: Vec::new(),
@@ -229,7 +232,9 @@ impl Outgoing {
     }
 
     /// Takes nothing more for the session and ends its subscriptions, those on their way included.
+    /// Whoever waits for a flush learns that it does not come.
     pub(super) fn shut<D: ?Sized>(&mut self, session: &Session<D>) {
+        self.batch = None;
         for item in session.outbox().shut() {
             if let Item::Subscribe(topic, _) = item {
                 topic.leave(session.id());

@@ -39,7 +39,9 @@ impl Item {
     pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Frame(frame) => frame.len(),
-            Self::Subscribe(..) | Self::Unsubscribe(_) | Self::Flush(_) => 64,
+            Self::Subscribe(..) | Self::Unsubscribe(_) => 64,
+            // Whoever waits holds it, and it takes no message's place.
+            Self::Flush(_) => 0,
         }
     }
 }
@@ -96,6 +98,20 @@ impl Outbox {
             state.close(Close::new(CloseCode::OVERLOADED, reason));
         }
         Err(SendError::Full)
+    }
+
+    /// Queues a flush, which always fits; it takes the place of one behind which nothing was queued
+    /// and that nobody waits for any more.
+    pub(crate) fn push_flush(&self, done: oneshot::Sender<()>) -> Result<(), SendError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(SendError::Closed);
+        }
+        state
+            .items
+            .pop_if(|item| matches!(item, Item::Flush(last) if last.is_closed()));
+        state.items.push(Item::Flush(done));
+        Ok(())
     }
 
     /// Ends the queue with a close frame, unless it has ended.
