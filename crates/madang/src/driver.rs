@@ -285,7 +285,8 @@ where
             }
             match self.outgoing.gather(&self.session, written, cx) {
                 Ok((_, Some(close))) => self.close(close, Phase::Closing, None),
-                Ok((true, None)) => {}
+                // Where there was something there may be more: a batch is bounded.
+                Ok((true, None)) => self.outgoing.rung = true,
                 Ok((false, None)) => {
                     self.outgoing.rung = false;
                     return Poll::Ready(Ok(()));
