@@ -65,10 +65,10 @@ fn judge(payload: &[u8], limit: usize) {
         (ours, whole) => unreachable!("{ours:?}, but {:?}", whole.map(|whole| whole.message)),
     }
 
-    // The same in fragments, byte by byte; and as a text, if it is one.
+    // The same in fragments and in pieces of them; and as a text, if it is one.
     let (start, end) = payload.split_at(payload.len() / 3);
     let fragments = [frame(RSV1 | BINARY, start), frame(FIN, end)].concat();
-    let pieces: Vec<_> = fragments.chunks(1).collect();
+    let pieces: Vec<_> = fragments.chunks(13).collect();
     assert_eq!(receive(limit, &pieces), ours);
     let text = receive(limit, &[&frame(FIN | RSV1 | TEXT, payload)]);
     let expected = ours.and_then(|event| match event {
