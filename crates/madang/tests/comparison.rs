@@ -1,4 +1,5 @@
 //! The comparison names tests, and they are there.
+
 use std::{fs, path::Path};
 
 const COMPARISON: &str = include_str!("../COMPARISON.md");
