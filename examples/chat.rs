@@ -10,7 +10,7 @@ use std::{
 
 use axum::{Router, response::Html, routing::get};
 use madang::{
-    Closed, Endpoint, Frame, Handshake, Message, Mount, Refusal, RingLimits, Session, Start, Topic,
+    Closed, Endpoint, Frame, Handshake, Message, Refusal, RingLimits, Server, Session, Start, Topic,
 };
 use serde_json::json;
 
@@ -89,10 +89,12 @@ const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>chat</title>
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:9002".into());
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    println!("chat at http://{}/", listener.local_addr()?);
-    let app = Router::new()
-        .route("/", get(|| async { Html(PAGE) }))
-        .merge(Mount::new(Chat::default()).at("/chat/{room}").into_router());
-    axum::serve(listener, app).await
+    let server = Server::bind(address).await?;
+    println!("chat at http://{}/", server.local_addr()?);
+    let page = Router::new().route("/", get(|| async { Html(PAGE) }));
+    server
+        .endpoint("/chat/{room}", Chat::default())
+        .router(page)
+        .run()
+        .await
 }

@@ -8,7 +8,10 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
+};
 
 /// An example that runs until it is dropped, at the address it printed.
 struct Running {
@@ -76,6 +79,132 @@ async fn chat_tells_everyone_what_was_said_before_and_now() {
     assert_eq!(lines(&mut shin, 4).await, heard_by_kang);
     let last = heard_by_kang.last().unwrap();
     assert!(last.contains("신동엽") && last.contains("네!"), "{last}");
+}
+
+#[tokio::test]
+async fn typed_answers_commands_and_what_is_none() {
+    let typed = Running::start(env!("CARGO_BIN_EXE_typed"));
+    let (mut socket, _) = connect_async(format!("ws://{}/sums", typed.host))
+        .await
+        .unwrap();
+    for (command, answer) in [
+        (r#"{"do":"add","a":2,"b":3}"#, r#"{"value":5}"#),
+        (r#"{"do":"divide","a":7,"by":2}"#, r#"{"value":3}"#),
+        (
+            r#"{"do":"divide","a":7,"by":0}"#,
+            r#"{"error":"that cannot be divided"}"#,
+        ),
+    ] {
+        socket.send(Message::text(command)).await.unwrap();
+        assert_eq!(lines(&mut socket, 1).await, [answer]);
+    }
+    for (command, fault) in [
+        (r#"{"do":"add","a":2}"#, "missing field `b`"),
+        (r#"{"do":"dance"}"#, "unknown variant `dance`"),
+        ("{\n\"do\"", "line 2 column 4"),
+    ] {
+        socket.send(Message::text(command)).await.unwrap();
+        let answer = lines(&mut socket, 1).await.remove(0);
+        assert!(answer.starts_with(r#"{"error":""#), "{answer}");
+        assert!(answer.contains(fault), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn others_hear_what_one_says_and_the_one_does_not() {
+    let others = Running::start(env!("CARGO_BIN_EXE_others"));
+    let url = format!("ws://{}/others", others.host);
+    let (mut kang, _) = connect_async(&url).await.unwrap();
+    let (mut shin, _) = connect_async(&url).await.unwrap();
+    // Pongs come when `on_open` has ended: both are subscribed.
+    for socket in [&mut kang, &mut shin] {
+        socket.send(Message::Ping("here".into())).await.unwrap();
+        assert_eq!(
+            socket.next().await.unwrap().unwrap(),
+            Message::Pong("here".into())
+        );
+    }
+    kang.send(Message::text("from kang")).await.unwrap();
+    assert_eq!(lines(&mut shin, 1).await, ["from kang"]);
+    shin.send(Message::text("from shin")).await.unwrap();
+    assert_eq!(lines(&mut kang, 1).await, ["from shin"]);
+}
+
+const SHA256_OF_SEVENS: &str = "536eb39af4626149e59622ee4bd0cb6bd9cc9f526f0246673d0188226f3c2ca3";
+const SHA256_OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+#[tokio::test]
+async fn upload_tells_length_and_digest_of_files_larger_than_a_session() {
+    let upload = Running::start(env!("CARGO_BIN_EXE_upload"));
+    let (mut socket, _) = connect_async(format!("ws://{}/upload", upload.host))
+        .await
+        .unwrap();
+    // The second is FIPS 180-2's own example (appendix B.1).
+    for (file, sha256) in [
+        (vec![7; 40_000_000], SHA256_OF_SEVENS),
+        (b"abc".to_vec(), SHA256_OF_ABC),
+    ] {
+        let expected = format!("{} bytes, SHA-256 {sha256}", file.len());
+        socket.send(Message::binary(file)).await.unwrap();
+        assert_eq!(lines(&mut socket, 1).await, [expected]);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let status = format!("/proc/{}/status", upload.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.unwrap().trim().trim_end_matches(" kB");
+        assert!(kib.parse::<u64>().unwrap() < 16 * 1024, "{kib} KiB");
+    }
+}
+
+#[tokio::test]
+async fn token_lets_in_who_has_one_from_pages_that_may() {
+    let token = Running::start(env!("CARGO_BIN_EXE_token"));
+    for (query, header, answer) in [
+        ("?token=open-sesame", None, Ok("안녕, 신동엽")),
+        (
+            "?token=%EC%97%B4%EB%A0%A4%EB%9D%BC-%EC%B0%B8%EA%B9%A8",
+            None,
+            Ok("안녕, 강호동"),
+        ),
+        (
+            "",
+            Some(("authorization", "Bearer open-sesame")),
+            Ok("안녕, 신동엽"),
+        ),
+        ("", None, Err(401)),
+        ("?token=open-sesam", None, Err(401)),
+        ("", Some(("authorization", "Basic open-sesame")), Err(401)),
+        (
+            "?token=open-sesame",
+            Some(("origin", "https://example.com")),
+            Ok("안녕, 신동엽"),
+        ),
+        (
+            "?token=open-sesame",
+            Some(("origin", "https://evil.example")),
+            Err(403),
+        ),
+    ] {
+        let url = format!("ws://{}/door{query}", token.host);
+        let mut request = url.into_client_request().unwrap();
+        if let Some((name, value)) = header {
+            let value = HeaderValue::from_static(value);
+            request.headers_mut().insert(name, value);
+        }
+        match (connect_async(request).await, answer) {
+            (Ok((mut socket, _)), Ok(hello)) => {
+                assert_eq!(lines(&mut socket, 1).await, [hello]);
+            }
+            (Err(Error::Http(refused)), Err(status)) => {
+                assert_eq!(refused.status(), status, "{query} {header:?}");
+                let asks = refused.headers().contains_key("www-authenticate");
+                assert_eq!(asks, status == 401);
+            }
+            (other, answer) => panic!("{query} {header:?}: not {answer:?} but {other:?}"),
+        }
+    }
 }
 
 /// The next messages.

@@ -58,7 +58,8 @@ pub trait Endpoint: Send + Sync + 'static {
     }
 
     /// A piece of a message has come: in place of [`on_message`](Self::on_message), where the
-    /// [settings](crate::Settings::in_parts) ask for pieces.
+    /// [settings](crate::Settings::in_parts) ask for pieces. A message in whose midst the session ends
+    /// has no last piece.
     fn on_part(
         &self,
         session: &Session<Self::Data>,

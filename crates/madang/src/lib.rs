@@ -32,7 +32,9 @@
 //! ```
 //!
 //! In a browser, `new WebSocket("ws://127.0.0.1:9001/echo")` is all it takes. The [`Server`] takes axum
-//! routes beside its endpoints, and a [`Mount`] goes into a router that something else serves.
+//! routes beside its endpoints, speaks HTTP/1.1 and HTTP/2, with [TLS](Server::tls) or without, and
+//! [ends](Server::run_until) gracefully. A [`Mount`] gives an endpoint several paths and
+//! [`Settings`], and goes into a router that something else serves, too.
 //!
 //! # The life of a session
 //!
@@ -91,11 +93,67 @@
 //! # Ok::<(), Failed>(()) }).unwrap();
 //! ```
 //!
+//! # Who may come in
+//!
+//! `on_handshake` sees everything that the client sent: [path parameters](Request::param), the
+//! [query](Request::query_param), [headers](Request::header), the [address](Request::peer). It can
+//! [check the origin](Handshake::check_origin), [choose a subprotocol](Handshake::choose_protocol), and
+//! [bound this session](Handshake::settings_mut) otherwise than the others.
+//!
+//! # Messages
+//!
+//! A [`Message`] is text or bytes; [`Message::json`] reads it as a type of yours, and [`json`] writes one.
+//! Messages that may be longer than memory [come in parts](Settings::in_parts).
+//!
+//! ```
+//! use madang::{Endpoint, Handshake, Message, Refusal, Session, json};
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(tag = "do", rename_all = "snake_case")]
+//! enum Command {
+//!     Add { a: i64, b: i64 },
+//! }
+//!
+//! #[derive(serde::Serialize)]
+//! #[serde(rename_all = "snake_case")]
+//! enum Answer {
+//!     Sum(i64),
+//!     Error(String),
+//! }
+//!
+//! struct Sums;
+//!
+//! impl Endpoint for Sums {
+//!     type Data = ();
+//!
+//!     async fn on_handshake(&self, _: &mut Handshake) -> Result<(), Refusal> {
+//!         Ok(())
+//!     }
+//!
+//!     async fn on_message(&self, session: &Session, message: Message) {
+//!         let answer = match message.json() {
+//!             Ok(Command::Add { a, b }) => Answer::Sum(a.saturating_add(b)),
+//!             Err(error) => Answer::Error(error.to_string()), // says what, and where
+//!         };
+//!         let _ = json(&answer).map(|answer| session.send(answer));
+//!     }
+//! }
+//!
+//! # use madang::{Mount, harness::{Failed, Harness}};
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let harness = Harness::new(Mount::new(Sums).at("/sums").into_router());
+//! let mut visitor = harness.connect("/sums").await?;
+//! visitor.send(r#"{"do":"add","a":2,"b":3}"#).await?;
+//! assert_eq!(visitor.next_message().await, Some(Message::Text(r#"{"sum":5}"#.into())));
+//! # Ok::<(), Failed>(()) }).unwrap();
+//! ```
+//!
 //! # Sending
 //!
 //! [`Session::send`] works from any task and thread, keeps the order of each, and never waits: it
-//! queues one encoded frame, and the session's own task writes as many as there are in one write.
+//! queues one frame, and the session's own task writes as many as there are in one write.
 //! It fails in two ways only: the session is closed, or its bound on waiting bytes is reached.
+//! [`send_all`](Session::send_all) sends all of several or none, [`flush`](Session::flush) waits until all is written.
 //!
 //! # Speaking to many
 //!
@@ -150,20 +208,28 @@
 //!
 //! | bound | [`Settings`] | what happens at it |
 //! |---|---|---|
-//! | an incoming message | `max_message` | closed with 1009, from the frame's header on |
-//! | bytes waiting to be written | `max_outgoing` | `send` answers [`SendError::Full`]; from a quarter on, the session is not read |
+//! | an incoming message | `max_message` | closed with 1009, from the frame's header on; a compressed one while it is inflated |
+//! | bytes waiting to be written | `max_outgoing` | `send` answers [`SendError::Full`], and `when_full` may close with 1013; from a quarter on, the session is not read |
 //! | silence of the peer | `heartbeat`, twice | closed with 4008 |
+//! | time without a message | `idle_timeout` | closed with 4008 |
 //! | a close without an answer | `close_timeout` | the connection is dropped |
 //! | a topic in memory | [`RingLimits`] | older events are read from the [`Log`] |
+//! | connections, the time for a request, the end | [`Server`] | closed |
 //!
 //! An idle session holds no buffer: bytes are read into one buffer per thread and kept only while
-//! a frame or message is incomplete.
+//! a frame or message is incomplete. [Compression](Settings::compression) is agreed on without context
+//! takeover (RFC 7692 §7.1.1), so that it costs an idle session nothing either.
 //!
 //! # What it is not
 //!
-//! It is no HTTP framework (that is [`axum`]'s part) and does not compress.
-//! The protocol itself, without any input or output, is the crate `websocket` below it.
+//! It is no HTTP framework (that is [`axum`]'s part), no client, and has no protocol of its own above
+//! WebSockets: acknowledgements, say, are yours to design. [`comparison`] tells what others give, and
+//! which test shows each thing here. The protocol itself, without any input or output, is the
+//! crate `websocket` below it.
 
+#[cfg(doc)]
+#[doc = include_str!("../COMPARISON.md")]
+pub mod comparison {}
 mod driver;
 mod endpoint;
 pub mod harness;

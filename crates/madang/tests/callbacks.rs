@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use madang::{
     Close, CloseCode, Closed, Endpoint, Error, Handshake, Message, Mount, Opcode, Part, Refusal,
     Session, Settings,
-    harness::{Harness, Seen, Visitor},
+    harness::{Failed, Harness, Seen, Visitor},
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -136,6 +137,21 @@ async fn a_panic_in_on_error_or_on_close_is_the_last_of_the_session() {
     }
 }
 
+#[tokio::test]
+async fn a_panic_in_on_handshake_is_answered_with_500_and_the_next_comes_in() {
+    let mut yard = yard("handshake");
+    let refused = yard.harness.connect("/diary/handshake").await;
+    assert!(
+        matches!(
+            refused,
+            Err(Failed::Refused(StatusCode::INTERNAL_SERVER_ERROR, _))
+        ),
+        "{refused:?}"
+    );
+    let _visitor = yard.connect_at("/calm").await;
+    yard.wrote(&["open"]).await;
+}
+
 /// Writes down what happens, and panics in the callback that the path names.
 struct Diary(mpsc::UnboundedSender<String>);
 
@@ -169,6 +185,7 @@ impl Endpoint for Diary {
     type Data = Data;
 
     async fn on_handshake(&self, handshake: &mut Handshake) -> Result<Data, Refusal> {
+        assert_ne!(handshake.path(), "/diary/handshake", "on purpose");
         handshake.settings_mut().in_parts = handshake.path() == "/diary/part";
         Ok(Data(self.0.clone()))
     }
