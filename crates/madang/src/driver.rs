@@ -29,8 +29,8 @@ use self::{
 use crate::{
     endpoint::{Closed, Endpoint, Error, Side},
     message::{Message, Part},
+    mount::Entered,
     session::Session,
-    sessions::Entered,
 };
 
 /// The code for a peer that is silent, of the private range (RFC 6455 §7.4.2).
@@ -42,8 +42,7 @@ const SILENT: CloseCode = CloseCode::new(4008);
 /// is boxed.
 pub(crate) struct Connection<E: Endpoint, S> {
     io: S,
-    endpoint: Arc<E>,
-    session: Entered<E::Data>,
+    session: Entered<E>,
     incoming: Incoming,
     outgoing: Outgoing,
     heartbeat: Heartbeat,
@@ -91,17 +90,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     /// `early` are bytes that the peer sent right behind its handshake.
-    pub(crate) fn new(
-        io: S,
-        early: &[u8],
-        endpoint: Arc<E>,
-        session: Entered<E::Data>,
-        deflate: Option<Deflate>,
-    ) -> Self {
+    pub(crate) fn new(io: S, early: &[u8], session: Entered<E>, deflate: Option<Deflate>) -> Self {
         let settings = session.settings();
         Self {
             io,
-            endpoint,
             incoming: Incoming::new(settings, deflate.is_some(), early),
             outgoing: Outgoing::new(deflate),
             heartbeat: Heartbeat::new(settings),
@@ -146,7 +138,10 @@ where
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let callback = callback(self.endpoint.clone(), Session::clone(&self.session));
+        let callback = callback(
+            self.session.endpoint().clone(),
+            Session::clone(&self.session),
+        );
         Call {
             callback: Box::pin(AssertUnwindSafe(callback).catch_unwind()),
             connection: self,
@@ -156,7 +151,10 @@ where
     /// The callbacks of the end. Panics in them have nowhere left to go but the log.
     fn end(&self, end: End) -> impl Future<Output = ()> + Send + use<E, S> {
         let End { closed, error } = end;
-        let (endpoint, session) = (self.endpoint.clone(), Session::clone(&self.session));
+        let (endpoint, session) = (
+            self.session.endpoint().clone(),
+            Session::clone(&self.session),
+        );
         Box::pin(async move {
             if let Some(error) = error {
                 let on_error = async { endpoint.on_error(&session, &error).await };
@@ -448,9 +446,8 @@ pub(crate) fn log_panic(callback: &str, panic: &(dyn Any + Send)) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpStream;
-
     use super::*;
+    use crate::server::Socket;
 
     struct Quiet;
 
@@ -465,7 +462,7 @@ mod tests {
         }
     }
 
-    fn run(connection: &mut Connection<Quiet, TcpStream>) -> impl Future<Output = ()> + use<'_> {
+    fn run(connection: &mut Connection<Quiet, Socket>) -> impl Future<Output = ()> + use<'_> {
         connection.run()
     }
 
@@ -476,7 +473,7 @@ mod tests {
     #[test]
     fn an_idle_session_is_small() {
         // With tokio's own 96 bytes the task is one of 384: it is aligned to 128.
-        let connection = size_of::<Connection<Quiet, TcpStream>>();
+        let connection = size_of::<Connection<Quiet, Socket>>();
         let running = size_of_output(run);
         assert!(connection + running + 8 <= 288, "{connection}, {running}");
     }

@@ -1,6 +1,6 @@
 //! Puts an endpoint at paths of an axum router.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{ops::Deref, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -27,7 +27,7 @@ use crate::{
     request::{BadHandshake, Handshake, Request},
     server::Socket,
     session::Session,
-    sessions::{Entered, Sessions},
+    sessions::Sessions,
     settings::Settings,
 };
 
@@ -138,8 +138,8 @@ async fn answer<E: Endpoint>(
     };
     let request = Request::new(&parts, &params);
     let mut handshake = Handshake::new(request, upgrade, mounted.settings.clone());
-    let on_handshake = AssertUnwindSafe(mounted.endpoint.on_handshake(&mut handshake));
-    let data = match on_handshake.catch_unwind().await {
+    let on_handshake = async { mounted.endpoint.on_handshake(&mut handshake).await };
+    let data = match AssertUnwindSafe(on_handshake).catch_unwind().await {
         Ok(Ok(data)) => data,
         Ok(Err(refusal)) => return refusal.into_response(),
         Err(panic) => {
@@ -154,12 +154,12 @@ async fn answer<E: Endpoint>(
         .map(|()| axum::body::Body::empty());
     // In the register from here on, so that whoever closes all sessions closes this one too.
     let session = Session::new(request, protocol, settings, data);
-    let Some(session) = mounted.sessions.enter(session) else {
+    let Some(session) = Entered::enter(&mounted, session) else {
         return bad(BadHandshake::Closing);
     };
     tokio::spawn(async move {
         match on_upgrade.await {
-            Ok(upgraded) => mounted.open(upgraded, session, deflate),
+            Ok(upgraded) => open(upgraded, session, deflate),
             // The client went away before it had the answer: there was no session.
             Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
         }
@@ -167,42 +167,74 @@ async fn answer<E: Endpoint>(
     response
 }
 
-impl<E: Endpoint> Mounted<E> {
-    /// Takes the connection out of hyper: the socket itself where it is one, for the leanest path.
-    fn open(&self, upgraded: Upgraded, session: Entered<E::Data>, deflate: Option<Deflate>) {
-        type Plain = TokioIo<TcpStream>;
-        // The bytes behind the handshake are copied: they lie in hyper's read buffer of 8 KiB.
-        let upgraded = match upgraded.downcast::<TokioIo<Socket>>() {
-            Ok(own) => {
-                return self.spawn(own.io.into_inner(), &own.read_buf, session, deflate);
-            }
-            Err(upgraded) => upgraded,
-        };
-        // axum's own server is hyper-util's automatic one; hyper's HTTP/1 server wraps differently.
-        let plain = match auto::upgrade::downcast::<Plain>(upgraded) {
-            Ok(parts) => Ok((parts.io, parts.read_buf)),
-            Err(upgraded) => upgraded
-                .downcast::<Plain>()
-                .map(|parts| (parts.io, parts.read_buf)),
-        };
-        match plain {
-            Ok((io, early)) => {
-                let socket = io.into_inner();
-                // Frames are gathered here; waiting for more of them in the kernel only delays them.
-                let _ = socket.set_nodelay(true);
-                self.spawn(socket, &early, session, deflate);
-            }
-            Err(upgraded) => self.spawn(TokioIo::new(upgraded), &[], session, deflate),
-        }
+/// A session with its place in the register, which it leaves when it is dropped; and its endpoint.
+pub(crate) struct Entered<E: Endpoint> {
+    session: Session<E::Data>,
+    mounted: Arc<Mounted<E>>,
+}
+
+impl<E: Endpoint> Entered<E> {
+    /// Enters a session, unless nobody is let in any more.
+    fn enter(mounted: &Arc<Mounted<E>>, session: Session<E::Data>) -> Option<Self> {
+        let entered = mounted.sessions.enter(session.any());
+        entered.then(|| Self {
+            session,
+            mounted: mounted.clone(),
+        })
     }
 
-    /// In a task of its own: the one that waited for the upgrade ends and frees its memory.
-    fn spawn<S>(&self, io: S, early: &[u8], session: Entered<E::Data>, deflate: Option<Deflate>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let endpoint = self.endpoint.clone();
-        let mut connection = Connection::new(io, early, endpoint, session, deflate);
-        tokio::spawn(async move { connection.run().await });
+    /// The endpoint that the session is one of.
+    pub(crate) fn endpoint(&self) -> &Arc<E> {
+        &self.mounted.endpoint
     }
+}
+
+impl<E: Endpoint> Deref for Entered<E> {
+    type Target = Session<E::Data>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.session
+    }
+}
+
+impl<E: Endpoint> Drop for Entered<E> {
+    fn drop(&mut self) {
+        self.mounted.sessions.leave(self.session.id());
+    }
+}
+
+/// Takes the connection out of hyper: the socket itself where it is one, for the leanest path.
+fn open<E: Endpoint>(upgraded: Upgraded, session: Entered<E>, deflate: Option<Deflate>) {
+    type Plain = TokioIo<TcpStream>;
+    // The bytes behind the handshake are copied: they lie in hyper's read buffer of 8 KiB.
+    let upgraded = match upgraded.downcast::<TokioIo<Socket>>() {
+        Ok(own) => return spawn(own.io.into_inner(), &own.read_buf, session, deflate),
+        Err(upgraded) => upgraded,
+    };
+    // axum's own server is hyper-util's automatic one; hyper's HTTP/1 server wraps differently.
+    let plain = match auto::upgrade::downcast::<Plain>(upgraded) {
+        Ok(parts) => Ok((parts.io, parts.read_buf)),
+        Err(upgraded) => upgraded
+            .downcast::<Plain>()
+            .map(|parts| (parts.io, parts.read_buf)),
+    };
+    match plain {
+        Ok((io, early)) => {
+            let socket = io.into_inner();
+            // Frames are gathered here; waiting for more of them in the kernel only delays them.
+            let _ = socket.set_nodelay(true);
+            spawn(socket, &early, session, deflate);
+        }
+        Err(upgraded) => spawn(TokioIo::new(upgraded), &[], session, deflate),
+    }
+}
+
+/// In a task of its own: the one that waited for the upgrade ends and frees its memory.
+fn spawn<E, S>(io: S, early: &[u8], session: Entered<E>, deflate: Option<Deflate>)
+where
+    E: Endpoint,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut connection = Connection::new(io, early, session, deflate);
+    tokio::spawn(async move { connection.run().await });
 }

@@ -19,7 +19,7 @@ use axum::Router;
 use futures_util::future::OptionFuture;
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
     time::timeout,
 };
 use websocket::CloseCode;
@@ -235,10 +235,18 @@ impl Server {
             places: Arc::new(Semaphore::new(self.max_connections)),
         };
         let certificate = OptionFuture::from(self.tls.map(Tls::keep_current));
-        let requests = tokio::select! {
-            requests = connections.serve(self.listener, shutdown) => requests,
+        // In a task, and so on a worker: what a connection needs at first and what its session keeps is
+        // then allocated side by side, and the one fills the gaps that the other leaves. It ends with
+        // this future too.
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { _ = stopped.await };
+        let serving = tokio::spawn(connections.serve(self.listener, stopped));
+        tokio::select! {
+            () = shutdown => {}
             Some(never) = certificate => match never {},
-        };
+        }
+        drop(stop);
+        let requests = serving.await.map_err(io::Error::other)?;
         let open = || self.sessions.iter().map(Sessions::len).sum::<usize>();
         tracing::info!(sessions = open(), "closing");
         for sessions in &self.sessions {

@@ -2,14 +2,13 @@
 
 use std::{
     collections::HashMap,
-    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
 use websocket::CloseCode;
 
-use crate::session::{AnySession, Session, SessionId};
+use crate::session::{AnySession, SessionId};
 
 /// The sessions that are open now; cheap to clone, all clones are the same register.
 ///
@@ -77,46 +76,25 @@ impl Sessions {
         }
     }
 
-    /// Enters a session, unless nobody is let in any more; it leaves when the guard is dropped.
-    pub(crate) fn enter<D>(&self, session: Session<D>) -> Option<Entered<D>>
-    where
-        D: Send + Sync + 'static,
-    {
+    /// Enters a session, unless nobody is let in any more: then the answer is `false`.
+    pub(crate) fn enter(&self, session: AnySession) -> bool {
         let mut state = self.state();
-        if state.draining {
-            return None;
+        if !state.draining {
+            state.open.insert(session.id(), session);
         }
-        state.open.insert(session.id(), session.any());
-        drop(state);
-        let sessions = self.clone();
-        Some(Entered { session, sessions })
+        !state.draining
+    }
+
+    /// Takes a session out.
+    pub(crate) fn leave(&self, session: SessionId) {
+        let mut state = self.state();
+        state.open.remove(&session);
+        if state.open.is_empty() {
+            self.0.empty.notify_waiters();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A session with its place in the register.
-pub(crate) struct Entered<D> {
-    session: Session<D>,
-    sessions: Sessions,
-}
-
-impl<D> Deref for Entered<D> {
-    type Target = Session<D>;
-
-    fn deref(&self) -> &Session<D> {
-        &self.session
-    }
-}
-
-impl<D> Drop for Entered<D> {
-    fn drop(&mut self) {
-        let mut state = self.sessions.state();
-        state.open.remove(&self.session.id());
-        if state.open.is_empty() {
-            self.sessions.0.empty.notify_waiters();
-        }
     }
 }

@@ -16,7 +16,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -25,7 +25,7 @@ use tower::ServiceExt;
 use super::{
     http2,
     proxies::TrustedProxies,
-    socket::{Socket, Stream},
+    socket::{Place, Socket, Stream},
 };
 
 /// Bytes of a request's head at most.
@@ -64,7 +64,7 @@ enum Http {
 struct Accepted {
     stream: TcpStream,
     peer: SocketAddr,
-    place: OwnedSemaphorePermit,
+    place: Place,
     ending: watch::Receiver<()>,
 }
 
@@ -87,9 +87,9 @@ impl Connections {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let place = connections.places.clone().try_acquire_owned();
-                    let was_full = std::mem::replace(&mut full, place.is_err());
-                    let Ok(place) = place else {
+                    let place = Place::take(&connections.places);
+                    let was_full = std::mem::replace(&mut full, place.is_none());
+                    let Some(place) = place else {
                         // Said once, and not for each of those who try again and again.
                         if !was_full {
                             tracing::warn!("too many connections: those that come are closed");
@@ -133,8 +133,8 @@ impl Connections {
         };
         let io = TokioIo::new(Socket::new(stream, place));
         let ended = match http {
-            Http::One => self.http1(io, peer, ending).await,
-            // On the heap, so that nobody else's task is as large.
+            // On the heap, so that the tasks of those who have said nothing yet are small.
+            Http::One => Box::pin(self.http1(io, peer, ending)).await,
             Http::Two => Box::pin(self.http2(io, peer, ending)).await,
         };
         if let Err(error) = ended {
@@ -203,7 +203,7 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let (stream, two) = match &self.tls {
             Some(tls) => {
-                let stream = tls.accept(stream).await?;
+                let stream = Box::pin(tls.accept(stream)).await?;
                 let two = stream.get_ref().1.alpn_protocol() == Some(http2::ALPN);
                 (Stream::Tls(Box::new(stream)), two)
             }

@@ -3,13 +3,14 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
+    sync::Semaphore,
 };
 use tokio_rustls::server::TlsStream;
 
@@ -17,7 +18,26 @@ use tokio_rustls::server::TlsStream;
 /// free again when the connection is gone, whoever had it last: HTTP, or a session.
 pub(crate) struct Socket {
     stream: Stream,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// One of the connections that the server holds at most; free again when it is dropped. It is half
+/// of a permit, for every idle session has one.
+pub(super) struct Place(Arc<Semaphore>);
+
+impl Place {
+    /// A place, if one is free.
+    pub(super) fn take(places: &Arc<Semaphore>) -> Option<Self> {
+        let permit = places.try_acquire().ok()?;
+        permit.forget();
+        Some(Self(places.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
 }
 
 /// The bytes of a connection: bare, for the leanest path, or in TLS.
@@ -27,7 +47,7 @@ pub(super) enum Stream {
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: Stream, place: Place) -> Self {
         Self {
             stream,
             _place: place,
