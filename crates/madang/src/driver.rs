@@ -19,11 +19,11 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use websocket::{Close, CloseCode, Deflate, Event, Frame, ProtocolError};
+use websocket::{Close, CloseCode, Deflate, Frame, ProtocolError};
 
 use self::{
     heartbeat::{Beat, Heartbeat},
-    incoming::{Incoming, Received},
+    incoming::{Heard, Incoming, Received},
     outgoing::Outgoing,
 };
 use crate::{
@@ -197,43 +197,35 @@ where
             self.heartbeat.heard();
             match (received, &self.phase) {
                 // A close that waits behind what the peer does not take is a close all the same.
-                (Received::Event(event), Phase::Open) if !self.session.is_closed() => {
-                    if let Some(step) = self.take(event) {
+                (Received::Heard(heard), Phase::Open) if !self.session.is_closed() => {
+                    if let Some(step) = self.take(heard) {
                         return Poll::Ready(step);
                     }
                 }
-                (Received::Event(Event::Close(close)), _) => self.receive_close(close),
+                (Received::Heard(Heard::Close(close)), _) => self.receive_close(close),
                 // §1.4: what comes behind our own close frame is of no use any more.
-                (Received::Event(_), _) => {}
+                (Received::Heard(_), _) => {}
                 (Received::Violation(error), _) => self.fail(error),
                 (Received::End(error), _) => self.break_off(error),
             }
         }
     }
 
-    /// The step that an event of an open session is.
-    fn take(&mut self, event: Event<'static>) -> Option<Step> {
-        if !matches!(event, Event::Ping(_) | Event::Pong(_)) {
+    /// The step that it is to have heard something in an open session.
+    fn take(&mut self, heard: Heard) -> Option<Step> {
+        if let Heard::Message(_) | Heard::Part(_) = heard {
             self.heartbeat.heard_message();
         }
-        Some(match event {
-            Event::Text(text) => Step::Message(Message::Text(text.into_owned())),
-            Event::Binary(bytes) => Step::Message(Message::Binary(bytes.into_owned().into())),
-            Event::TextPart { text, last } => {
-                let data = Message::Text(text.into_owned());
-                Step::Part(Part { data, last })
-            }
-            Event::BinaryPart { bytes, last } => {
-                let data = Message::Binary(bytes.into_owned().into());
-                Step::Part(Part { data, last })
-            }
-            Event::Ping(payload) => {
+        Some(match heard {
+            Heard::Message(message) => Step::Message(message),
+            Heard::Part(part) => Step::Part(part),
+            Heard::Ping(payload) => {
                 // RFC 6455 §5.5.2: answered with the same payload; the latest ping's is enough.
                 self.outgoing.pong = Some(Frame::pong(&payload));
-                Step::Ping(payload.into_owned().into())
+                Step::Ping(payload)
             }
-            Event::Pong(payload) => Step::Pong(payload.into_owned().into()),
-            Event::Close(close) => {
+            Heard::Pong(payload) => Step::Pong(payload),
+            Heard::Close(close) => {
                 self.receive_close(close);
                 return None;
             }

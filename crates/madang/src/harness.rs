@@ -247,7 +247,7 @@ impl Visitor {
         match event {
             // Parts are not asked for; whole messages are all that comes.
             Event::Text(text) | Event::TextPart { text, .. } => {
-                Seen::Message(Message::Text(text.into_owned()))
+                Seen::Message(Message::Text(text.into_owned().into()))
             }
             Event::Binary(bytes) | Event::BinaryPart { bytes, .. } => {
                 Seen::Message(Message::Binary(bytes.into_owned().into()))

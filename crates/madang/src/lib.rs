@@ -243,7 +243,7 @@ mod settings;
 mod topic;
 
 pub use endpoint::{Closed, Endpoint, Error, Side};
-pub use message::{Message, Part, json};
+pub use message::{Message, Part, Text, json};
 pub use mount::Mount;
 pub use request::{BadHandshake, Handshake, Refusal, Request};
 pub use server::{BadNetwork, Client, ForwardedHeader, Server, Tls, TlsError, TrustedProxies};

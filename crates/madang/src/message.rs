@@ -4,11 +4,14 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use websocket::Frame;
 
+/// A message's text: a `str` that is shared when it is cloned or sent on, and not copied.
+pub type Text = bytestring::ByteString;
+
 /// A whole message from the peer (RFC 6455 §5.6), fragments put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Text, checked as UTF-8.
-    Text(String),
+    Text(Text),
     /// Bytes.
     Binary(Bytes),
 }

@@ -113,7 +113,7 @@ fn doors() -> Harness {
 
 async fn said(visitor: &mut Visitor) -> String {
     match visitor.next_message().await {
-        Some(Message::Text(text)) => text,
+        Some(Message::Text(text)) => text.to_string(),
         other => panic!("no text but {other:?}"),
     }
 }

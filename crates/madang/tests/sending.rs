@@ -354,7 +354,7 @@ impl Yard {
 
 async fn text(visitor: &mut Visitor) -> String {
     match visitor.next_message().await {
-        Some(Message::Text(text)) => text,
+        Some(Message::Text(text)) => text.to_string(),
         other => panic!("no text but {other:?}"),
     }
 }

@@ -274,7 +274,7 @@ impl Log for Memory {
                 .get(after as usize..last as usize)
                 .ok_or_else(|| LogError("it is lost".to_owned()))?;
             Ok(Page {
-                frames: texts.iter().map(Frame::text).collect(),
+                frames: texts.iter().map(|text| Frame::text(text.as_str())).collect(),
                 last,
             })
         })
@@ -353,7 +353,7 @@ impl Texts for Visitor {
         let mut texts = Vec::new();
         while texts.len() < count {
             match self.next_message().await {
-                Some(Message::Text(text)) => texts.push(text),
+                Some(Message::Text(text)) => texts.push(text.to_string()),
                 other => panic!("{other:?} after {texts:?}"),
             }
         }

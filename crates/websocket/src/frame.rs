@@ -1,6 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::deflate::{self, Deflate};
 use crate::header::{self, MAX_CONTROL};
@@ -40,8 +41,8 @@ enum Payload {
 
 impl Frame {
     /// A text message.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::new(Opcode::Text, text.into().into())
+    pub fn text(text: impl Into<ByteString>) -> Self {
+        Self::new(Opcode::Text, text.into().into_bytes())
     }
 
     /// A binary message.

@@ -55,7 +55,7 @@ impl Endpoint for EchoParts {
         let whole = mem::take(&mut *parts);
         let _ = session.send(match part.data {
             // Parts of a text are texts, so nothing is lost.
-            Message::Text(_) => Message::Text(String::from_utf8_lossy(&whole).into_owned()),
+            Message::Text(_) => Message::Text(String::from_utf8_lossy(&whole).into_owned().into()),
             Message::Binary(_) => Message::Binary(whole.into()),
         });
     }

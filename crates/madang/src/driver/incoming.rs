@@ -1,32 +1,114 @@
 //! From bytes to events.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     io,
+    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, ReadBuf};
-use websocket::{Decoder, Event, Limits, ProtocolError, Role};
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncRead;
+use tokio_util::io::poll_read_buf;
+use websocket::{Close, Decoder, Event, Limits, ProtocolError, Role};
 
-use crate::settings::Settings;
+use crate::{
+    message::{Message, Part, Text},
+    settings::Settings,
+};
 
 /// Bytes read at a time. One buffer per thread serves all its sessions; a message of the default limit
 /// fits in with its header.
 const SCRATCH: usize = 128 * 1024;
+/// A message of so many bytes that lies whole in the buffer is not copied: it takes the buffer with it,
+/// which the thread has again when the message is gone. A shorter one is not worth holding so much.
+const LONG: usize = SCRATCH / 4;
 
 thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+    static BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
 /// What reading came to.
 pub(super) enum Received {
-    Event(Event<'static>),
+    Heard(Heard),
     /// The peer broke the protocol.
     Violation(ProtocolError),
     /// The peer hung up, or the connection failed.
     End(Option<io::Error>),
+}
+
+/// What the peer said.
+pub(super) enum Heard {
+    Message(Message),
+    Part(Part),
+    Ping(Bytes),
+    Pong(Bytes),
+    Close(Option<Close>),
+}
+
+impl From<Event<'_>> for Heard {
+    fn from(event: Event<'_>) -> Self {
+        match event {
+            Event::Text(text) => Self::Message(Message::Text(text.into_owned().into())),
+            Event::Binary(bytes) => Self::Message(Message::Binary(bytes.into_owned().into())),
+            Event::TextPart { text, last } => {
+                let data = Message::Text(text.into_owned().into());
+                Self::Part(Part { data, last })
+            }
+            Event::BinaryPart { bytes, last } => {
+                let data = Message::Binary(bytes.into_owned().into());
+                Self::Part(Part { data, last })
+            }
+            Event::Ping(payload) => Self::Ping(payload.into_owned().into()),
+            Event::Pong(payload) => Self::Pong(payload.into_owned().into()),
+            Event::Close(close) => Self::Close(close),
+        }
+    }
+}
+
+/// A long message that lies whole in the buffer.
+struct Long {
+    is_text: bool,
+    place: Range<usize>,
+}
+
+impl Long {
+    /// Of an event that was decoded in a buffer that begins at this address.
+    fn of(event: &Event<'_>, buffer: usize) -> Option<Self> {
+        let (is_text, payload) = match event {
+            Event::Text(Cow::Borrowed(text)) => (true, text.as_bytes()),
+            Event::Binary(Cow::Borrowed(bytes)) => (false, *bytes),
+            _ => return None,
+        };
+        let start = payload.as_ptr().addr() - buffer;
+        let place = start..start + payload.len();
+        (payload.len() >= LONG).then_some(Self { is_text, place })
+    }
+
+    /// Takes it out of the buffer.
+    fn take(self, buffer: &mut BytesMut) -> Message {
+        let bytes = buffer.split().freeze().slice(self.place);
+        if self.is_text {
+            Message::Text(text(bytes))
+        } else {
+            Message::Binary(bytes)
+        }
+    }
+}
+
+/// The text that the decoder has checked.
+fn text(bytes: Bytes) -> Text {
+    debug_assert!(std::str::from_utf8(&bytes).is_ok());
+    #[expect(
+        unsafe_code,
+        reason = "checking 64 KiB again costs a tenth of their echo"
+    )]
+    // SAFETY: these are the bytes of the `str` that the decoder handed out, in place.
+    unsafe {
+        Text::from_bytes_unchecked(bytes)
+    }
 }
 
 /// The reading half of a connection. Between messages it holds no memory of its own.
@@ -80,20 +162,28 @@ impl Incoming {
         }
         BUFFER.with_borrow_mut(|buffer| {
             loop {
-                let mut input = match ready!(poll_read(io, cx, buffer)) {
-                    Ok([]) => return Poll::Ready(Received::End(None)),
-                    Ok(input) => input,
+                let read = match ready!(poll_read(io, cx, buffer)) {
+                    Ok(0) => return Poll::Ready(Received::End(None)),
+                    Ok(read) => read,
                     Err(error) => return Poll::Ready(Received::End(Some(error))),
                 };
-                match self.decoder.receive(&mut input) {
-                    Ok(None) => {}
-                    Ok(Some(event)) => {
-                        let event = event.into_owned();
-                        self.unread = Unread::new(input);
-                        return Poll::Ready(Received::Event(event));
-                    }
+                let address = buffer.as_ptr().addr();
+                let mut input = &mut buffer[..];
+                let event = match self.decoder.receive(&mut input) {
+                    Ok(None) => continue,
+                    Ok(Some(event)) => event,
                     Err(error) => return Poll::Ready(Received::Violation(error)),
-                }
+                };
+                let decoded = read - input.len();
+                self.unread = Unread::new(input);
+                let heard = match Long::of(&event, address) {
+                    None => event.into(),
+                    Some(long) => {
+                        buffer.truncate(decoded);
+                        Heard::Message(long.take(buffer))
+                    }
+                };
+                return Poll::Ready(Received::Heard(heard));
             }
         })
     }
@@ -109,7 +199,7 @@ impl Incoming {
         BUFFER.with_borrow_mut(|buffer| {
             loop {
                 match ready!(poll_read(io, cx, buffer)) {
-                    Ok([]) => return Poll::Ready(Received::End(None)),
+                    Ok(0) => return Poll::Ready(Received::End(None)),
                     Ok(_) => {}
                     Err(error) => return Poll::Ready(Received::End(Some(error))),
                 }
@@ -121,7 +211,7 @@ impl Incoming {
         let unread = self.unread.as_mut()?;
         let mut input = &mut unread.bytes[unread.decoded..];
         let received = match self.decoder.receive(&mut input) {
-            Ok(event) => event.map(|event| Received::Event(event.into_owned())),
+            Ok(event) => event.map(|event| Received::Heard(event.into())),
             Err(error) => Some(Received::Violation(error)),
         };
         let left = input.len();
@@ -133,13 +223,14 @@ impl Incoming {
     }
 }
 
-fn poll_read<'b>(
+/// Reads once, into an empty buffer, and tells how many bytes there are.
+fn poll_read(
     io: &mut (impl AsyncRead + Unpin),
     cx: &mut Context<'_>,
-    buffer: &'b mut [u8],
-) -> Poll<io::Result<&'b mut [u8]>> {
-    let mut read = ReadBuf::new(buffer);
-    ready!(Pin::new(io).poll_read(cx, &mut read))?;
-    let count = read.filled().len();
-    Poll::Ready(Ok(&mut buffer[..count]))
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    buffer.clear();
+    // After a long message, this takes its memory back if it is gone, and other memory if not.
+    buffer.reserve(SCRATCH);
+    poll_read_buf(Pin::new(io), cx, buffer)
 }

@@ -156,7 +156,7 @@ proptest! {
         let heard = (vec![text(&string), binary(&payload)], None);
         prop_assert_eq!(decode(Role::Server, &bytes), heard.clone());
 
-        let bytes = [Frame::text(&string).to_bytes(), Frame::binary(payload.clone()).to_bytes()];
+        let bytes = [Frame::text(string.as_str()).to_bytes(), Frame::binary(payload.clone()).to_bytes()];
         prop_assert_eq!(decode(Role::Client, &bytes.concat()), heard);
     }
 }
