@@ -274,7 +274,10 @@ impl Log for Memory {
                 .get(after as usize..last as usize)
                 .ok_or_else(|| LogError("it is lost".to_owned()))?;
             Ok(Page {
-                frames: texts.iter().map(|text| Frame::text(text.as_str())).collect(),
+                frames: texts
+                    .iter()
+                    .map(|text| Frame::text(text.as_str()))
+                    .collect(),
                 last,
             })
         })
