@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 use websocket::{Close, Decoder, Event, Limits, ProtocolError, Role};
@@ -25,6 +25,12 @@ const SCRATCH: usize = 128 * 1024;
 /// A message of so many bytes that lies whole in the buffer is not copied: it takes the buffer with it,
 /// which the thread has again when the message is gone. A shorter one is not worth holding so much.
 const LONG: usize = SCRATCH / 4;
+/// Where in a page the kernel copies to, and later from: away from its start, where malloc begins a block
+/// of this size. It copies with `rep movsb`, for which some processors need up to three times as long
+/// when one side begins just behind the start of a page (measured on an AMD EPYC: 31 µs in place of 38
+/// for an echo of 64 KiB, all in all).
+const INTO_PAGE: usize = 1024;
+const PAGE: usize = 4096;
 
 thread_local! {
     static BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
@@ -223,14 +229,19 @@ impl Incoming {
     }
 }
 
-/// Reads once, into an empty buffer, and tells how many bytes there are.
+/// Reads once, into the emptied buffer, and tells how many bytes there are.
 fn poll_read(
     io: &mut (impl AsyncRead + Unpin),
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
 ) -> Poll<io::Result<usize>> {
     buffer.clear();
-    // After a long message, this takes its memory back if it is gone, and other memory if not.
-    buffer.reserve(SCRATCH);
+    if buffer.capacity() < SCRATCH {
+        // At first, and after a long message: its memory is taken back if it is gone, other memory if not.
+        buffer.reserve(PAGE + INTO_PAGE + SCRATCH);
+        let padding = buffer.as_ptr().align_offset(PAGE) + INTO_PAGE;
+        buffer.put_bytes(0, padding);
+        buffer.advance(padding);
+    }
     poll_read_buf(Pin::new(io), cx, buffer)
 }
