@@ -50,16 +50,8 @@ impl Chat {
         else {
             return Ok(());
         };
-        let own = origin.split_once("://").map(|(_, host)| host) == handshake.header("host");
-        if own
-            || self
-                .yard
-                .config
-                .access
-                .origins
-                .iter()
-                .any(|allowed| allowed == origin)
-        {
+        let allowed = &self.yard.config.access.origins;
+        if handshake.check_origin(allowed).is_ok() {
             return Ok(());
         }
         let message = format!(
