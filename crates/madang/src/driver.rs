@@ -138,10 +138,8 @@ where
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let callback = callback(
-            self.session.endpoint().clone(),
-            Session::clone(&self.session),
-        );
+        let (endpoint, session) = self.session.handles();
+        let callback = callback(endpoint, session);
         Call {
             callback: Box::pin(AssertUnwindSafe(callback).catch_unwind()),
             connection: self,
@@ -151,10 +149,7 @@ where
     /// The callbacks of the end. Panics in them have nowhere left to go but the log.
     fn end(&self, end: End) -> impl Future<Output = ()> + Send + use<E, S> {
         let End { closed, error } = end;
-        let (endpoint, session) = (
-            self.session.endpoint().clone(),
-            Session::clone(&self.session),
-        );
+        let (endpoint, session) = self.session.handles();
         Box::pin(async move {
             if let Some(error) = error {
                 let on_error = async { endpoint.on_error(&session, &error).await };
@@ -247,8 +242,7 @@ where
         self.outgoing.rung |= self.session.bell().answer();
         if self.outgoing.rung && matches!(self.phase, Phase::Open) && self.session.is_closed() {
             // Behind frames that the peer does not take, a close frame may never be written.
-            let timeout = self.session.settings().close_timeout;
-            self.heartbeat.end_within(timeout);
+            self.limit_end();
         }
         match (self.poll_write(cx), &self.phase) {
             (Poll::Ready(Ok(())), Phase::Answering(_)) => self.over(),
@@ -297,9 +291,14 @@ where
             return;
         }
         self.outgoing.push(Frame::close(Some(&close)));
-        self.heartbeat
-            .end_within(self.session.settings().close_timeout);
+        self.limit_end();
         self.phase = phase(End::new(close, Side::Server, error));
+    }
+
+    /// From now on the end may take so long as the settings say.
+    fn limit_end(&mut self) {
+        let timeout = self.session.settings().close_timeout;
+        self.heartbeat.end_within(timeout);
     }
 
     /// The peer has closed (RFC 6455 §5.5.1): answer with its code, or know that it has answered.
@@ -307,8 +306,7 @@ where
         self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
             Phase::Open => {
                 self.outgoing.push(Frame::close(close.as_ref()));
-                self.heartbeat
-                    .end_within(self.session.settings().close_timeout);
+                self.limit_end();
                 let close = close.unwrap_or_else(|| Close::new(CloseCode::NO_STATUS, ""));
                 let mut end = End::new(close, Side::Peer, None);
                 end.closed.clean = true;

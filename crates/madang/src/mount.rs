@@ -183,9 +183,9 @@ impl<E: Endpoint> Entered<E> {
         })
     }
 
-    /// The endpoint that the session is one of.
-    pub(crate) fn endpoint(&self) -> &Arc<E> {
-        &self.mounted.endpoint
+    /// The endpoint and the session, for a callback.
+    pub(crate) fn handles(&self) -> (Arc<E>, Session<E::Data>) {
+        (self.mounted.endpoint.clone(), self.session.clone())
     }
 }
 
