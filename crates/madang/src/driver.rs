@@ -261,20 +261,16 @@ where
             let written = self
                 .outgoing
                 .poll_write(&mut self.io, cx, &mut self.heartbeat);
-            let written = std::task::ready!(written)?;
-            self.outgoing.rung |= written > 0 || self.session.bell().answer();
+            self.session.outbox().written(std::task::ready!(written)?);
+            self.outgoing.rung |= self.session.bell().answer();
             if !matches!(self.phase, Phase::Open) || !(self.outgoing.rung || self.outgoing.is_due())
             {
                 return Poll::Ready(Ok(()));
             }
-            match self.outgoing.gather(&self.session, written, cx) {
-                Ok((_, Some(close))) => self.close(close, Phase::Closing, None),
-                // Where there was something there may be more: a batch is bounded.
-                Ok((true, None)) => self.outgoing.rung = true,
-                Ok((false, None)) => {
-                    self.outgoing.rung = false;
-                    return Poll::Ready(Ok(()));
-                }
+            match self.outgoing.gather(&self.session, cx) {
+                Ok(Some(close)) => self.close(close, Phase::Closing, None),
+                Ok(None) if self.outgoing.is_writing() || self.outgoing.rung => {}
+                Ok(None) => return Poll::Ready(Ok(())),
                 Err(error) => {
                     let reason = "the log cannot be read now";
                     let close = Close::new(CloseCode::OVERLOADED, reason);

@@ -139,18 +139,18 @@ impl Outgoing {
         self.batch.is_some()
     }
 
-    /// Makes a batch of what has come since the last one, of which `written` bytes were the
-    /// outbox's; tells whether there was anything, and the close that follows.
+    /// Makes a batch of what has come since the last one, and tells the close that follows.
+    ///
+    /// A batch is bounded: [`rung`](Self::rung) afterwards, where a topic may have more.
     ///
     /// The outbox is taken first and written last: a reply that was sent after an event was appended
     /// is thus written after that event, unless the session is behind.
     pub(super) fn gather<D: ?Sized>(
         &mut self,
         session: &Session<D>,
-        written: usize,
         cx: &mut Context<'_>,
-    ) -> Result<(bool, Option<Close>), LogError> {
-        let (mut items, close) = session.outbox().take(written);
+    ) -> Result<Option<Close>, LogError> {
+        let (mut items, close) = session.outbox().take();
         if let Some(pong) = self.pong.take() {
             self.push(pong);
         }
@@ -158,11 +158,16 @@ impl Outgoing {
             self.push(Frame::ping(&[]));
         }
         let read = self.read_topics(session, cx);
+        self.rung = false;
         for item in items.drain(..) {
             batch(&mut self.batch).from_outbox += item.cost();
             match item {
                 Item::Frame(frame) => self.push(frame),
-                Item::Subscribe(topic, cursor) => self.subscribe(topic, cursor),
+                Item::Subscribe(topic, cursor) => {
+                    self.subscribe(topic, cursor);
+                    // What is new since its place.
+                    self.rung = true;
+                }
                 Item::Unsubscribe(topic) => {
                     let others = |subscription: &Subscription| !subscription.topic.is(&topic);
                     self.subscriptions.retain(others);
@@ -171,7 +176,8 @@ impl Outgoing {
             }
         }
         Outbox::recycle(items);
-        read.map(|()| (self.batch.is_some(), close))
+        self.rung |= read?;
+        Ok(close)
     }
 
     fn subscribe(&mut self, topic: Topic, cursor: Cursor) {
@@ -195,11 +201,12 @@ impl Outgoing {
 
     /// Takes up to a batch of what the topics have, and one page of a log. The topic that used up
     /// the budget comes last the next time, so that a busy one does not keep the others waiting.
+    /// Tells whether it was used up: there may be more.
     fn read_topics<D: ?Sized>(
         &mut self,
         session: &Session<D>,
         cx: &mut Context<'_>,
-    ) -> Result<(), LogError> {
+    ) -> Result<bool, LogError> {
         let mut budget = BATCH_BYTES;
         let mut paging = self
             .subscriptions
@@ -228,7 +235,7 @@ impl Outgoing {
         if self.batch.as_ref().is_some_and(|batch| batch.is_empty()) {
             keep(&mut self.batch);
         }
-        Ok(())
+        Ok(budget == 0)
     }
 
     /// Takes nothing more for the session and ends its subscriptions, those on their way included.

@@ -33,12 +33,16 @@ impl Bell {
 
     /// The task is at work, until it [sleeps](Self::sleep).
     pub(crate) fn awake(&self) {
-        self.state.fetch_or(AWAKE, Ordering::AcqRel);
+        // None but the task changes this bit, and writing costs a message far more than reading.
+        if self.state.load(Ordering::Relaxed) & AWAKE == 0 {
+            self.state.fetch_or(AWAKE, Ordering::AcqRel);
+        }
     }
 
     /// Whether it was rung since the last answer.
     pub(crate) fn answer(&self) -> bool {
-        self.state.fetch_and(!RUNG, Ordering::AcqRel) & RUNG != 0
+        self.state.load(Ordering::Relaxed) & RUNG != 0
+            && self.state.fetch_and(!RUNG, Ordering::AcqRel) & RUNG != 0
     }
 
     /// The task is about to sleep: `false` if it has to look first, since the bell was rung.

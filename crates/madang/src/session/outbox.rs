@@ -2,7 +2,10 @@
 
 use std::{
     cell::Cell,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::oneshot;
@@ -54,18 +57,21 @@ thread_local! {
 }
 
 /// Written by anyone, taken by the connection's task. Empty, it owns no heap memory.
+///
+/// What the task asks at every message is answered without the lock; it only changes under it, but
+/// that bytes become fewer as they are written.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    state: Mutex<State>,
+    queue: Mutex<Queue>,
+    /// The cost of what is queued, and of what was taken but is not yet written.
+    bytes: AtomicUsize,
+    /// Nothing more is taken.
+    closed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Queue {
     items: Vec<Item>,
-    /// The cost of `items`, and of those taken but not yet reported as written.
-    bytes: usize,
-    /// Nothing more is taken.
-    closed: bool,
     /// The close frame to be sent behind everything.
     close: Option<Box<Close>>,
 }
@@ -77,25 +83,25 @@ impl Outbox {
         items: impl IntoIterator<Item = Item>,
         settings: &Settings,
     ) -> Result<(), SendError> {
-        let mut state = self.state();
-        if state.closed {
+        let mut queue = self.queue();
+        if self.is_closed() {
             return Err(SendError::Closed);
         }
-        if state.items.capacity() == 0 {
-            state.items = SPARE.take();
+        if queue.items.capacity() == 0 {
+            queue.items = SPARE.take();
         }
-        let (had, mut bytes) = (state.items.len(), state.bytes);
-        state
+        let (had, mut cost) = (queue.items.len(), 0);
+        queue
             .items
-            .extend(items.into_iter().inspect(|item| bytes += item.cost()));
-        if bytes <= settings.max_outgoing {
-            state.bytes = bytes;
+            .extend(items.into_iter().inspect(|item| cost += item.cost()));
+        if self.waiting().saturating_add(cost) <= settings.max_outgoing {
+            self.bytes.fetch_add(cost, Ordering::Relaxed);
             return Ok(());
         }
-        state.items.truncate(had);
+        queue.items.truncate(had);
         if settings.when_full == WhenFull::Close {
             let reason = "what is sent here is not being read";
-            state.close(Close::new(CloseCode::OVERLOADED, reason));
+            self.end(&mut queue, Close::new(CloseCode::OVERLOADED, reason));
         }
         Err(SendError::Full)
     }
@@ -103,34 +109,46 @@ impl Outbox {
     /// Queues a flush, which always fits; it takes the place of one behind which nothing was queued
     /// and that nobody waits for any more.
     pub(crate) fn push_flush(&self, done: oneshot::Sender<()>) -> Result<(), SendError> {
-        let mut state = self.state();
-        if state.closed {
+        let mut queue = self.queue();
+        if self.is_closed() {
             return Err(SendError::Closed);
         }
-        state
+        queue
             .items
             .pop_if(|item| matches!(item, Item::Flush(last) if last.is_closed()));
-        state.items.push(Item::Flush(done));
+        queue.items.push(Item::Flush(done));
         Ok(())
     }
 
     /// Ends the queue with a close frame, unless it has ended.
     pub(crate) fn close(&self, close: Close) {
-        self.state().close(close);
+        self.end(&mut self.queue(), close);
+    }
+
+    fn end(&self, queue: &mut Queue, close: Close) {
+        if !self.closed.swap(true, Ordering::Release) {
+            queue.close = Some(Box::new(close));
+        }
     }
 
     /// The close frame that waits behind everything.
     pub(crate) fn closing(&self) -> Option<Close> {
-        self.state().close.as_deref().cloned()
+        self.queue().close.as_deref().cloned()
     }
 
-    /// Reports so many bytes as written, which makes room, and takes everything queued since, and the
-    /// close behind it.
-    pub(crate) fn take(&self, written: usize) -> (Vec<Item>, Option<Close>) {
-        let mut state = self.state();
-        state.bytes = state.bytes.saturating_sub(written);
-        let close = state.close.take().map(|close| *close);
-        (std::mem::take(&mut state.items), close)
+    /// Takes everything queued, and the close behind it. It counts until it is
+    /// [written](Self::written).
+    pub(crate) fn take(&self) -> (Vec<Item>, Option<Close>) {
+        let mut queue = self.queue();
+        let close = queue.close.take().map(|close| *close);
+        (std::mem::take(&mut queue.items), close)
+    }
+
+    /// So many bytes of what was taken are written, which makes room.
+    pub(crate) fn written(&self, bytes: usize) {
+        if bytes > 0 {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Gives the memory of what was taken to the next one who pushes in this thread.
@@ -142,32 +160,23 @@ impl Outbox {
 
     /// Bytes waiting to be written.
     pub(crate) fn waiting(&self) -> usize {
-        self.state().bytes
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Takes nothing more, and hands out what is left.
     pub(crate) fn shut(&self) -> Vec<Item> {
-        let mut state = self.state();
-        state.closed = true;
-        state.close = None;
-        state.bytes = 0;
-        std::mem::take(&mut state.items)
+        let mut queue = self.queue();
+        self.closed.store(true, Ordering::Release);
+        queue.close = None;
+        self.bytes.store(0, Ordering::Relaxed);
+        std::mem::take(&mut queue.items)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state().closed
+        self.closed.load(Ordering::Acquire)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn close(&mut self, close: Close) {
-        if !self.closed {
-            self.closed = true;
-            self.close = Some(Box::new(close));
-        }
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
