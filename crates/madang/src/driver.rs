@@ -10,9 +10,8 @@ mod outgoing;
 use std::{
     any::Any,
     future::{Future, poll_fn},
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -41,47 +40,54 @@ const SILENT: CloseCode = CloseCode::new(4008);
 /// Most sessions are idle most of the time, and this is what they cost: what is there only at times
 /// is boxed.
 pub(crate) struct Connection<E: Endpoint, S> {
+    entered: Entered<E>,
+    wire: Wire<E::Data, S>,
+}
+
+/// What a session's callbacks do not borrow: it goes on while one is at work.
+struct Wire<D, S> {
+    session: Session<D>,
     io: S,
-    session: Entered<E>,
     incoming: Incoming,
     outgoing: Outgoing,
     heartbeat: Heartbeat,
-    phase: Phase,
+    /// None of an open session.
+    ending: Option<Box<Ending>>,
 }
 
-/// How far a session is from its end.
-///
-/// | phase | reads | writes | ends when |
-/// |---|---|---|---|
-/// | Open | messages | everything | – |
-/// | Closing: our close frame goes first | up to the peer's close | what is left, then no more | the peer closes, or the time is up |
-/// | Answering: the peer's came first | nothing | our answer | it is written, or the time is up |
-/// | Draining: the peer broke the protocol | bytes, not looked at | our close frame | the peer hangs up, or the time is up |
-/// | Over | nothing | nothing | now |
+/// How a session ends, once it does.
 #[derive(Debug)]
-enum Phase {
-    Open,
-    Closing(Box<End>),
-    Answering(Box<End>),
-    Draining(Box<End>),
-    Over(Box<End>),
-}
-
-/// How the session ends.
-#[derive(Debug)]
-struct End {
+struct Ending {
+    stage: Stage,
     closed: Closed,
     /// The fault that ends it, for `on_error`.
     error: Option<Error>,
 }
 
+/// How far an ending is.
+///
+/// | stage | reads | writes | ends when |
+/// |---|---|---|---|
+/// | Closing: our close frame goes first | up to the peer's close | what is left, then no more | the peer closes, or the time is up |
+/// | Answering: the peer's came first | nothing | our answer | it is written, or the time is up |
+/// | Draining: the peer broke the protocol | bytes, not looked at | our close frame | the peer hangs up, or the time is up |
+/// | Over | nothing | nothing | now |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Closing,
+    Answering,
+    Draining,
+    Over,
+}
+
 /// What a session's life consists of.
 enum Step {
+    Open,
     Message(Message),
     Part(Part),
     Ping(Bytes),
     Pong(Bytes),
-    End(Box<End>),
+    End(Box<Ending>),
 }
 
 impl<E, S> Connection<E, S>
@@ -92,13 +98,17 @@ where
     /// `early` are bytes that the peer sent right behind its handshake.
     pub(crate) fn new(io: S, early: &[u8], session: Entered<E>, deflate: Option<Deflate>) -> Self {
         let settings = session.settings();
-        Self {
+        let wire = Wire {
+            session: session.clone(),
             io,
             incoming: Incoming::new(settings, deflate.is_some(), early),
             outgoing: Outgoing::new(deflate),
             heartbeat: Heartbeat::new(settings),
-            session,
-            phase: Phase::Open,
+            ending: None,
+        };
+        Self {
+            entered: session,
+            wire,
         }
     }
 
@@ -107,92 +117,96 @@ where
     /// It is written so that its future is little more than `self`: each async function that took
     /// `self` would hold it once more, and so does each callback that is not boxed.
     pub(crate) async fn run(&mut self) {
-        self.call(|endpoint, session| async move { endpoint.on_open(&session).await })
-            .await;
+        self.wire.call(callback(&self.entered, Step::Open)).await;
         let end = loop {
-            let callback = match poll_fn(|cx| self.poll_step(cx)).await {
-                Step::Message(message) => self.call(|endpoint, session| async move {
-                    endpoint.on_message(&session, message).await;
-                }),
-                Step::Part(part) => self.call(|endpoint, session| async move {
-                    endpoint.on_part(&session, part).await;
-                }),
-                Step::Ping(payload) => self.call(|endpoint, session| async move {
-                    endpoint.on_ping(&session, &payload).await;
-                }),
-                Step::Pong(payload) => self.call(|endpoint, session| async move {
-                    endpoint.on_pong(&session, &payload).await;
-                }),
+            let step = match poll_fn(|cx| self.wire.poll_step(cx)).await {
                 Step::End(end) => break end,
+                step => step,
             };
-            callback.await;
+            self.wire.call(callback(&self.entered, step)).await;
             // Many messages in one read must not keep the thread from other sessions.
             tokio::task::coop::consume_budget().await;
         };
-        self.outgoing.shut(&self.session);
-        self.end(*end).await;
+        self.wire.outgoing.shut(&self.wire.session);
+        finish(&self.entered, end).await;
     }
+}
 
-    /// Runs a callback. What is sent meanwhile is written; reading waits until it has ended.
-    fn call<F>(&mut self, callback: impl FnOnce(Arc<E>, Session<E::Data>) -> F) -> Call<'_, E, S>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let (endpoint, session) = self.session.handles();
-        let callback = callback(endpoint, session);
-        Call {
-            callback: Box::pin(AssertUnwindSafe(callback).catch_unwind()),
-            connection: self,
+/// What an endpoint does, on the heap: the task's own size is what every idle session costs.
+///
+/// It borrows the endpoint and the session: counting those who hold the endpoint would have all threads
+/// write to the same place at every message.
+type Callback<'c> = Pin<Box<dyn Future<Output = ()> + Send + 'c>>;
+
+/// The callback of a step.
+fn callback<E: Endpoint>(entered: &Entered<E>, step: Step) -> Callback<'_> {
+    let (endpoint, session) = entered.handles();
+    match step {
+        Step::Open => Box::pin(async { endpoint.on_open(session).await }),
+        Step::Message(message) => Box::pin(async { endpoint.on_message(session, message).await }),
+        Step::Part(part) => Box::pin(async { endpoint.on_part(session, part).await }),
+        Step::Ping(payload) => Box::pin(async move { endpoint.on_ping(session, &payload).await }),
+        Step::Pong(payload) => Box::pin(async move { endpoint.on_pong(session, &payload).await }),
+        Step::End(end) => finish(entered, end),
+    }
+}
+
+/// The callbacks of the end. Panics in them have nowhere left to go but the log.
+fn finish<E: Endpoint>(entered: &Entered<E>, ending: Box<Ending>) -> Callback<'_> {
+    let (endpoint, session) = entered.handles();
+    Box::pin(async move {
+        let Ending { closed, error, .. } = *ending;
+        if let Some(error) = error {
+            let on_error = async { endpoint.on_error(session, &error).await };
+            let on_error = AssertUnwindSafe(on_error).catch_unwind().await;
+            let _ = on_error.inspect_err(|panic| log_panic("on_error", &**panic));
         }
-    }
+        let on_close = async { endpoint.on_close(session, &closed).await };
+        let on_close = AssertUnwindSafe(on_close).catch_unwind().await;
+        let _ = on_close.inspect_err(|panic| log_panic("on_close", &**panic));
+    })
+}
 
-    /// The callbacks of the end. Panics in them have nowhere left to go but the log.
-    fn end(&self, end: End) -> impl Future<Output = ()> + Send + use<E, S> {
-        let End { closed, error } = end;
-        let (endpoint, session) = self.session.handles();
-        Box::pin(async move {
-            if let Some(error) = error {
-                let on_error = async { endpoint.on_error(&session, &error).await };
-                let on_error = AssertUnwindSafe(on_error).catch_unwind().await;
-                let _ = on_error.inspect_err(|panic| log_panic("on_error", &**panic));
-            }
-            let on_close = async { endpoint.on_close(&session, &closed).await };
-            let on_close = AssertUnwindSafe(on_close).catch_unwind().await;
-            let _ = on_close.inspect_err(|panic| log_panic("on_close", &**panic));
-        })
+impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
+    /// Runs a callback. What is sent meanwhile is written; reading waits until it has ended.
+    fn call<'c>(&'c mut self, callback: Callback<'c>) -> Call<'c, D, S> {
+        Call {
+            wire: self,
+            callback,
+        }
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         self.session.bell().awake();
         loop {
             self.poll_connection(cx);
-            if let Phase::Over(_) = self.phase
-                && let Phase::Over(end) = std::mem::replace(&mut self.phase, Phase::Open)
+            if self.stage() == Some(Stage::Over)
+                && let Some(ending) = self.ending.take()
             {
-                return Poll::Ready(Step::End(end));
+                return Poll::Ready(Step::End(ending));
             }
             // A peer that sends faster than it reads is not read: its commands wait with the peer.
             let full = self.outgoing.is_writing()
                 && self.session.outbox().waiting() > self.session.settings().max_outgoing / 4;
-            let received = match &self.phase {
-                Phase::Open if full => Poll::Pending,
-                Phase::Open | Phase::Closing(_) => self.incoming.poll_event(&mut self.io, cx),
-                Phase::Draining(_) => self.incoming.poll_discard(&mut self.io, cx),
-                Phase::Answering(_) | Phase::Over(_) => Poll::Pending,
+            let received = match self.stage() {
+                None if full => Poll::Pending,
+                None | Some(Stage::Closing) => self.incoming.poll_event(&mut self.io, cx),
+                Some(Stage::Draining) => self.incoming.poll_discard(&mut self.io, cx),
+                Some(Stage::Answering | Stage::Over) => Poll::Pending,
             };
             let Poll::Ready(received) = received else {
                 if !full && self.heartbeat.is_idle(self.session.settings()) {
                     let close = Close::new(SILENT, "idle for too long");
-                    self.close(close, Phase::Closing, None);
+                    self.close(close, Stage::Closing, None);
                 } else if self.session.bell().sleep(cx) {
                     return Poll::Pending;
                 }
                 continue;
             };
             self.heartbeat.heard();
-            match (received, &self.phase) {
+            match (received, self.stage()) {
                 // A close that waits behind what the peer does not take is a close all the same.
-                (Received::Heard(heard), Phase::Open) if !self.session.is_closed() => {
+                (Received::Heard(heard), None) if !self.session.is_closed() => {
                     if let Some(step) = self.take(heard) {
                         return Poll::Ready(step);
                     }
@@ -234,20 +248,20 @@ where
             Poll::Ready(Beat::Ping) => self.outgoing.ping = true,
             Poll::Ready(Beat::Silent) => {
                 let close = Close::new(SILENT, "silent for two heartbeats");
-                self.close(close, Phase::Over, Some(Error::Silent));
+                self.close(close, Stage::Over, Some(Error::Silent));
             }
             // The peer has not answered our close, or not taken it.
             Poll::Ready(Beat::Deadline) => self.over(),
         }
         self.outgoing.rung |= self.session.bell().answer();
-        if self.outgoing.rung && matches!(self.phase, Phase::Open) && self.session.is_closed() {
+        if self.outgoing.rung && self.ending.is_none() && self.session.is_closed() {
             // Behind frames that the peer does not take, a close frame may never be written.
             self.limit_end();
         }
-        match (self.poll_write(cx), &self.phase) {
-            (Poll::Ready(Ok(())), Phase::Answering(_)) => self.over(),
+        match (self.poll_write(cx), self.stage()) {
+            (Poll::Ready(Ok(())), Some(Stage::Answering)) => self.over(),
             // The peer hangs up when it sees that nothing more comes.
-            (Poll::Ready(Ok(())), Phase::Draining(_)) => {
+            (Poll::Ready(Ok(())), Some(Stage::Draining)) => {
                 let _ = Pin::new(&mut self.io).poll_shutdown(cx);
             }
             (Poll::Ready(Err(error)), _) => self.break_off(Some(error)),
@@ -263,32 +277,35 @@ where
                 .poll_write(&mut self.io, cx, &mut self.heartbeat);
             self.session.outbox().written(std::task::ready!(written)?);
             self.outgoing.rung |= self.session.bell().answer();
-            if !matches!(self.phase, Phase::Open) || !(self.outgoing.rung || self.outgoing.is_due())
-            {
+            if self.ending.is_some() || !(self.outgoing.rung || self.outgoing.is_due()) {
                 return Poll::Ready(Ok(()));
             }
             match self.outgoing.gather(&self.session, cx) {
-                Ok(Some(close)) => self.close(close, Phase::Closing, None),
+                Ok(Some(close)) => self.close(close, Stage::Closing, None),
                 Ok(None) if self.outgoing.is_writing() || self.outgoing.rung => {}
                 Ok(None) => return Poll::Ready(Ok(())),
                 Err(error) => {
                     let reason = "the log cannot be read now";
                     let close = Close::new(CloseCode::OVERLOADED, reason);
-                    self.close(close, Phase::Closing, Some(error.into()));
+                    self.close(close, Stage::Closing, Some(error.into()));
                 }
             }
         }
     }
 
+    fn stage(&self) -> Option<Stage> {
+        Some(self.ending.as_ref()?.stage)
+    }
+
     /// The server ends the session: nothing is written behind this close frame.
-    fn close(&mut self, close: Close, phase: fn(Box<End>) -> Phase, error: Option<Error>) {
-        if let Some(end) = self.phase.end_mut() {
-            end.error = error.or(end.error.take());
+    fn close(&mut self, close: Close, stage: Stage, error: Option<Error>) {
+        if let Some(ending) = &mut self.ending {
+            ending.error = error.or(ending.error.take());
             return;
         }
         self.outgoing.push(Frame::close(Some(&close)));
         self.limit_end();
-        self.phase = phase(End::new(close, Side::Server, error));
+        self.ending = Some(Ending::new(stage, close, Side::Server, error));
     }
 
     /// From now on the end may take so long as the settings say.
@@ -299,121 +316,105 @@ where
 
     /// The peer has closed (RFC 6455 §5.5.1): answer with its code, or know that it has answered.
     fn receive_close(&mut self, close: Option<Close>) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::Open => {
+        match &mut self.ending {
+            None => {
                 self.outgoing.push(Frame::close(close.as_ref()));
                 self.limit_end();
                 let close = close.unwrap_or_else(|| Close::new(CloseCode::NO_STATUS, ""));
-                let mut end = End::new(close, Side::Peer, None);
-                end.closed.clean = true;
-                Phase::Answering(end)
+                let mut ending = Ending::new(Stage::Answering, close, Side::Peer, None);
+                ending.closed.clean = true;
+                self.ending = Some(ending);
             }
-            Phase::Closing(mut end) => {
-                end.closed.clean = true;
-                Phase::Over(end)
+            Some(ending) if ending.stage == Stage::Closing => {
+                ending.closed.clean = true;
+                ending.stage = Stage::Over;
             }
-            phase => phase,
-        };
+            Some(_) => {}
+        }
     }
 
     /// The peer broke the protocol (RFC 6455 §7.1.7): from here on nothing that it sends is understood.
     fn fail(&mut self, error: ProtocolError) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::Open => {
-                let close = error.close();
-                return self.close(close, Phase::Draining, Some(error.into()));
-            }
+        match &mut self.ending {
+            None => self.close(error.close(), Stage::Draining, Some(error.into())),
             // Our close frame went before; there is nothing left to say.
-            Phase::Closing(end) => Phase::Draining(end),
-            phase => phase,
-        };
+            Some(ending) if ending.stage == Stage::Closing => ending.stage = Stage::Draining,
+            Some(_) => {}
+        }
     }
 
     /// The connection is gone.
     fn break_off(&mut self, error: Option<std::io::Error>) {
-        if matches!(self.phase, Phase::Open) {
+        if self.ending.is_none() {
             let close = Close::new(CloseCode::ABNORMAL, "");
-            self.phase = Phase::Over(End::new(close, Side::Peer, error.map(Error::Io)));
+            let error = error.map(Error::Io);
+            self.ending = Some(Ending::new(Stage::Over, close, Side::Peer, error));
         } else {
             self.over();
         }
     }
 
     fn over(&mut self) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::Closing(end)
-            | Phase::Answering(end)
-            | Phase::Draining(end)
-            | Phase::Over(end) => Phase::Over(end),
+        match &mut self.ending {
+            Some(ending) => ending.stage = Stage::Over,
             // The close frame is still in the outbox.
-            Phase::Open => {
+            None => {
                 let close = self.session.outbox().closing();
                 let close = close.unwrap_or_else(|| Close::new(CloseCode::ABNORMAL, ""));
-                Phase::Over(End::new(close, Side::Server, None))
-            }
-        };
-    }
-}
-
-impl Phase {
-    fn end_mut(&mut self) -> Option<&mut End> {
-        match self {
-            Self::Open => None,
-            Self::Closing(end) | Self::Answering(end) | Self::Draining(end) | Self::Over(end) => {
-                Some(end)
+                self.ending = Some(Ending::new(Stage::Over, close, Side::Server, None));
             }
         }
     }
 }
 
-impl End {
+impl Ending {
     /// An end that is not clean, yet.
-    fn new(Close { code, reason }: Close, by: Side, error: Option<Error>) -> Box<Self> {
-        let clean = false;
+    fn new(stage: Stage, close: Close, by: Side, error: Option<Error>) -> Box<Self> {
+        let Close { code, reason } = close;
         let closed = Closed {
             code,
             reason,
             by,
-            clean,
+            clean: false,
         };
-        Box::new(Self { closed, error })
+        Box::new(Self {
+            stage,
+            closed,
+            error,
+        })
     }
 }
 
 /// A callback at work.
-struct Call<'c, E: Endpoint, S> {
-    connection: &'c mut Connection<E, S>,
-    /// On the heap: the task's own size is what every idle session costs.
-    callback: Pin<Box<dyn Future<Output = std::thread::Result<()>> + Send>>,
+struct Call<'c, D, S> {
+    wire: &'c mut Wire<D, S>,
+    callback: Callback<'c>,
 }
 
-impl<E, S> Future for Call<'_, E, S>
-where
-    E: Endpoint,
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+impl<D, S: AsyncRead + AsyncWrite + Unpin> Future for Call<'_, D, S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self {
-            connection,
-            callback,
-        } = self.get_mut();
-        connection.session.bell().awake();
-        let Poll::Ready(outcome) = callback.as_mut().poll(cx) else {
-            connection.heartbeat.heard();
-            connection.poll_connection(cx);
-            while !connection.session.bell().sleep(cx) {
-                connection.poll_connection(cx);
+        let Self { wire, callback } = self.get_mut();
+        wire.session.bell().awake();
+        let outcome = catch_unwind(AssertUnwindSafe(|| callback.as_mut().poll(cx)));
+        match outcome {
+            Ok(Poll::Ready(())) => {}
+            Ok(Poll::Pending) => {
+                wire.heartbeat.heard();
+                wire.poll_connection(cx);
+                while !wire.session.bell().sleep(cx) {
+                    wire.poll_connection(cx);
+                }
+                return Poll::Pending;
             }
-            return Poll::Pending;
-        };
-        if let Err(panic) = outcome {
-            let error = Error::Panicked(panic_message(&*panic));
-            let close = Close::new(CloseCode::INTERNAL, "internal error");
-            connection.close(close, Phase::Closing, Some(error));
+            Err(panic) => {
+                let error = Error::Panicked(panic_message(&*panic));
+                let close = Close::new(CloseCode::INTERNAL, "internal error");
+                wire.close(close, Stage::Closing, Some(error));
+            }
         }
-        connection.heartbeat.handled(connection.session.settings());
+        wire.heartbeat.handled(wire.session.settings());
         Poll::Ready(())
     }
 }

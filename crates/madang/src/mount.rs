@@ -184,8 +184,8 @@ impl<E: Endpoint> Entered<E> {
     }
 
     /// The endpoint and the session, for a callback.
-    pub(crate) fn handles(&self) -> (Arc<E>, Session<E::Data>) {
-        (self.mounted.endpoint.clone(), self.session.clone())
+    pub(crate) fn handles(&self) -> (&E, &Session<E::Data>) {
+        (&self.mounted.endpoint, &self.session)
     }
 }
 
