@@ -6,21 +6,23 @@
 //! no longer holds its place it reads the topic's [`Log`] page by page, until it is back in the ring.
 //! Live delivery, resuming and catching up are thus one mechanism, and memory per session is bounded.
 
+pub(crate) mod pages;
 pub(crate) mod ring;
 
 use std::{
-    collections::HashMap,
     fmt,
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use indexmap::IndexMap;
 use websocket::Frame;
 
+use pages::Pages;
 pub use ring::RingLimits;
 use ring::{Cursor, Next, Ring};
 
@@ -37,12 +39,15 @@ pub enum Start {
 
 /// Where events come from that a topic's ring no longer holds.
 pub trait Log: Send + Sync + 'static {
-    /// Reads events from `after + 1` on, `until` at the most, oldest first.
+    /// Reads events from the first that is kept after `after` on, `until` at the most, oldest first.
     ///
-    /// A page may be short, so long as it makes progress: [`Page::last`] must be greater than
-    /// `after`. Events that are kept nowhere any more are told in the page's own frames: the reader
-    /// gets a notice, never a silent hole. An error closes the reader's session with 1013.
+    /// A page may be short, so long as it makes progress. Events are encoded here, once for all
+    /// sessions that are behind in the same place. An error closes the reader's session with 1013.
     fn page(&self, after: u64, until: u64) -> PageFuture;
+
+    /// What a session is sent in place of the events `from ..= to`, which are kept nowhere any
+    /// more: a hole is told, never silent. The next thing it is sent is event `to + 1`.
+    fn gap(&self, from: u64, to: u64) -> Frame;
 
     /// What a session is sent that was behind and now is not: something in place of the
     /// [passing frames](Topic::pass) that it missed. Nothing, by default.
@@ -59,14 +64,22 @@ pub type PageFuture = Pin<Box<dyn Future<Output = Result<Page, LogError>> + Send
 /// A piece of a log, encoded.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// What the reader is sent.
+    /// Number of the first event in it. Those between it and the place that was asked for are not
+    /// kept any more.
+    pub first: u64,
+    /// Consecutive events. With none, nothing is kept before `first`.
     pub frames: Vec<Frame>,
-    /// The reader has had everything up to this event once the frames are sent.
-    pub last: u64,
+}
+
+impl Page {
+    /// A reader of this page has had everything up to this event.
+    pub(crate) fn last(&self) -> u64 {
+        (self.first + self.frames.len() as u64).saturating_sub(1)
+    }
 }
 
 /// A log that cannot be read now.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the log cannot be read: {0}")]
 pub struct LogError(pub String);
 
@@ -74,14 +87,17 @@ pub struct LogError(pub String);
 struct Forgotten<F>(F);
 
 impl<F: Fn(u64, u64) -> Frame + Send + Sync + 'static> Log for Forgotten<F> {
-    fn page(&self, after: u64, until: u64) -> PageFuture {
-        let notice = (self.0)(after + 1, until);
+    fn page(&self, _: u64, until: u64) -> PageFuture {
         Box::pin(async move {
             Ok(Page {
-                frames: vec![notice],
-                last: until,
+                first: until + 1,
+                frames: Vec::new(),
             })
         })
+    }
+
+    fn gap(&self, from: u64, to: u64) -> Frame {
+        (self.0)(from, to)
     }
 }
 
@@ -94,12 +110,15 @@ struct Shared {
     state: Mutex<State>,
     /// The ring's end, so that a session can see without the lock that a topic has nothing new.
     end: AtomicU64,
-    log: Box<dyn Log>,
+    log: Arc<dyn Log>,
 }
 
 struct State {
     ring: Ring,
-    subscribers: HashMap<SessionId, AnySession>,
+    /// In the order in which they came, as far as none has gone.
+    subscribers: IndexMap<SessionId, AnySession>,
+    /// What those who are behind share.
+    pages: Weak<Pages>,
 }
 
 impl Topic {
@@ -121,9 +140,10 @@ impl Topic {
             end: AtomicU64::new(ring.end()),
             state: Mutex::new(State {
                 ring,
-                subscribers: HashMap::new(),
+                subscribers: IndexMap::new(),
+                pages: Weak::new(),
             }),
-            log: Box::new(log),
+            log: Arc::new(log),
         }))
     }
 
@@ -198,7 +218,7 @@ impl Topic {
 
     /// Takes a session out.
     pub(crate) fn leave(&self, session: SessionId) {
-        self.state().subscribers.remove(&session);
+        self.state().subscribers.swap_remove(&session);
     }
 
     /// Whether there is something that a reader at `cursor` has not had; does not take the lock.
@@ -229,9 +249,19 @@ impl Topic {
         Reading::More
     }
 
-    /// Begins to read a page of the log.
-    pub(crate) fn page(&self, after: u64, until: u64) -> PageFuture {
-        self.0.log.page(after, until)
+    /// The pages of the log, for one more who is behind.
+    pub(crate) fn pages(&self) -> Arc<Pages> {
+        let mut state = self.state();
+        state.pages.upgrade().unwrap_or_else(|| {
+            let pages = Arc::new(Pages::new(self.0.log.clone()));
+            state.pages = Arc::downgrade(&pages);
+            pages
+        })
+    }
+
+    /// What stands for events that are kept nowhere.
+    pub(crate) fn gap(&self, from: u64, to: u64) -> Frame {
+        self.0.log.gap(from, to)
     }
 
     /// The cursor of a reader that has had everything up to `seq`, from the log; and what it is

@@ -112,7 +112,7 @@ async fn a_hole_in_the_topic_is_filled_from_the_log() {
     let mut visitor = yard.visitors(1).await.remove(0);
     yard.publish("1");
     yard.log
-        .0
+        .events
         .lock()
         .unwrap()
         .extend(["2".to_owned(), "3".to_owned(), "4".to_owned()]);
@@ -210,6 +210,31 @@ async fn a_log_that_cannot_be_read_closes_the_session_and_skips_nothing() {
     assert_eq!(close.code, madang::CloseCode::OVERLOADED);
 }
 
+#[tokio::test]
+async fn those_who_are_behind_in_one_place_share_what_is_read() {
+    let yard = Yard::with_log(RingLimits {
+        frames: 1,
+        bytes: 1 << 20,
+    });
+    for number in 1..=7 {
+        yard.publish(&number.to_string());
+    }
+    let shut = yard.log.gate.lock().await;
+    let mut visitors = Vec::new();
+    for since in [0, 1, 2, 0] {
+        let mut visitor = yard.harness.connect("/yard").await.unwrap();
+        visitor.send(&format!("since {since}")).await.unwrap();
+        assert_eq!(visitor.texts(1).await, [format!("since {since}")]);
+        visitors.push((since, visitor));
+    }
+    drop(shut);
+    for (since, visitor) in &mut visitors {
+        let rest: Vec<String> = (*since + 1..=7).map(|number| number.to_string()).collect();
+        assert_eq!(visitor.events(rest.len()).await, rest);
+    }
+    assert_eq!(*yard.log.read.lock().unwrap(), [0, 3]);
+}
+
 /// One topic, and an endpoint that does with it as it is told.
 struct Yard {
     topic: Topic,
@@ -242,7 +267,7 @@ impl Yard {
     }
 
     fn publish(&self, text: &str) {
-        self.log.0.lock().unwrap().push(text.to_owned());
+        self.log.events.lock().unwrap().push(text.to_owned());
         self.topic.publish(text);
     }
 
@@ -261,26 +286,38 @@ impl Yard {
 
 /// A log of at most three events a page.
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<String>>>);
+struct Memory {
+    events: Arc<Mutex<Vec<String>>>,
+    /// Behind which event each page began.
+    read: Arc<Mutex<Vec<u64>>>,
+    /// Nothing is read while it is locked.
+    gate: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Log for Memory {
     fn page(&self, after: u64, until: u64) -> PageFuture {
-        let log = self.0.clone();
+        let Self { events, read, gate } = self.clone();
         Box::pin(async move {
+            read.lock().unwrap().push(after);
+            let _open = gate.lock().await;
             tokio::task::yield_now().await;
-            let log = log.lock().unwrap();
+            let log = events.lock().unwrap();
             let last = until.min(after + 3);
             let texts = log
                 .get(after as usize..last as usize)
                 .ok_or_else(|| LogError("it is lost".to_owned()))?;
             Ok(Page {
+                first: after + 1,
                 frames: texts
                     .iter()
                     .map(|text| Frame::text(text.as_str()))
                     .collect(),
-                last,
             })
         })
+    }
+
+    fn gap(&self, from: u64, to: u64) -> Frame {
+        Frame::text(format!("lost {from} to {to}"))
     }
 
     fn caught_up(&self) -> Option<Frame> {
@@ -325,7 +362,7 @@ impl Endpoint for Obedient {
                 session.send("unsubscribed").unwrap();
             }
             "publish" => {
-                self.log.0.lock().unwrap().push(words.to_owned());
+                self.log.events.lock().unwrap().push(words.to_owned());
                 self.topic.publish(words);
             }
             "pass" => self.topic.pass(words, Some(session.id())),

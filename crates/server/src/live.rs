@@ -20,7 +20,7 @@ use tokio::{runtime::Handle, sync::Notify, time::sleep};
 use crate::{clock::now, reads::Reads};
 
 /// Events in one page for a session that is behind.
-const PAGE_EVENTS: u64 = 200;
+const PAGE_EVENTS: u64 = 128;
 /// Bytes of them.
 const PAGE_BYTES: usize = 256 * 1024;
 
@@ -201,32 +201,32 @@ struct StoredLog {
 
 impl Log for StoredLog {
     fn page(&self, after: u64, until: u64) -> PageFuture {
-        let (reads, room) = (self.reads.clone(), self.name.clone());
+        let (reads, name) = (self.reads.clone(), self.name.clone());
         Box::pin(async move {
-            let name = room.clone();
             let read = reads.read(move |readers| {
                 readers.events_after(&name, after, PAGE_EVENTS.min(until - after), PAGE_BYTES)
             });
             let page = read.await.map_err(|error| LogError(error.to_string()))?;
-            let events = page.map(|page| page.events).unwrap_or_default();
-            // What is not kept any more is told before what comes behind it.
+            let mut events = page.map(|page| page.events).unwrap_or_default();
+            // Behind `until` is what the topic has, or is about to have.
+            events.retain(|event| event.seq <= until);
             let first = events.first().map_or(until + 1, |event| event.seq);
-            let last = events.last().map_or(until, |event| event.seq);
-            let gap = (first > after + 1).then(|| {
-                let range = Range {
-                    from: after + 1,
-                    to: first - 1,
-                };
-                ServerMessage::Gap { room, range }
-            });
-            let messages = gap
-                .into_iter()
-                .chain(events.into_iter().map(ServerMessage::Event));
+            // A hole among them would be told as a gap by the next page.
+            let consecutive = (first..)
+                .zip(events)
+                .take_while(|(seq, event)| event.seq == *seq);
+            let frames = consecutive.map(|(_, event)| frame(&ServerMessage::Event(event)));
             Ok(Page {
-                frames: messages.map(|message| frame(&message)).collect(),
-                last,
+                first,
+                frames: frames.collect(),
             })
         })
+    }
+
+    fn gap(&self, from: u64, to: u64) -> Frame {
+        let room = self.name.clone();
+        let range = Range { from, to };
+        frame(&ServerMessage::Gap { room, range })
     }
 
     /// Who is present, for a session that missed how it came to be so.

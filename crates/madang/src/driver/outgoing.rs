@@ -15,7 +15,7 @@ use websocket::{Close, Deflate, Encoded, Frame};
 use super::heartbeat::Heartbeat;
 use crate::{
     session::{Item, Outbox, Session},
-    topic::{LogError, PageFuture, Reading, Topic, ring::Cursor},
+    topic::{LogError, Reading, Topic, pages::Behind, ring::Cursor},
 };
 
 /// Bytes of topics' frames taken for one batch, before the session's own frames get their turn.
@@ -68,8 +68,8 @@ struct Batch {
 struct Subscription {
     topic: Topic,
     cursor: Cursor,
-    /// The page being read, while the place is older than the topic's ring.
-    page: Option<PageFuture>,
+    /// While the place is older than the topic's ring.
+    behind: Option<Box<Behind>>,
 }
 
 impl Outgoing {
@@ -130,8 +130,8 @@ impl Outgoing {
 
     /// Whether there is something to gather that nobody rings for.
     pub(super) fn is_due(&self) -> bool {
-        let is_paging = |subscription: &Subscription| subscription.page.is_some();
-        self.ping || self.pong.is_some() || self.subscriptions.iter().any(is_paging)
+        let paging = self.subscriptions.iter().any(Subscription::is_paging);
+        self.ping || self.pong.is_some() || paging
     }
 
     /// Whether there is something that the socket has not taken.
@@ -186,14 +186,14 @@ impl Outgoing {
             .iter_mut()
             .find(|subscription| subscription.topic.is(&topic))
         {
-            Some(subscription) => (subscription.cursor, subscription.page) = (cursor, None),
+            Some(subscription) => (subscription.cursor, subscription.behind) = (cursor, None),
             None => {
                 // Most sessions have one; the next power of two would cost more than it saves.
                 self.subscriptions.reserve_exact(1);
                 self.subscriptions.push(Subscription {
                     topic,
                     cursor,
-                    page: None,
+                    behind: None,
                 });
             }
         }
@@ -208,18 +208,15 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Result<bool, LogError> {
         let mut budget = BATCH_BYTES;
-        let mut paging = self
-            .subscriptions
-            .iter()
-            .any(|subscription| subscription.page.is_some());
+        let mut paging = self.subscriptions.iter().any(Subscription::is_paging);
         for index in 0..self.subscriptions.len() {
             let subscription = &mut self.subscriptions[index];
-            if subscription.page.is_none() && subscription.is_due() {
+            if !subscription.is_paging() && subscription.is_due() {
                 let batch = batch(&mut self.batch);
                 subscription.read(session, &mut paging, &mut budget, &mut batch.taken);
                 batch.encode_taken(self.deflate);
             }
-            if subscription.page.is_some() {
+            if subscription.is_paging() {
                 let batch = batch(&mut self.batch);
                 paging = !subscription.read_page(session, cx, &mut batch.taken)?;
                 batch.encode_taken(self.deflate);
@@ -340,6 +337,11 @@ impl Subscription {
         self.topic.has_news(&self.cursor)
     }
 
+    fn is_paging(&self) -> bool {
+        let page = self.behind.as_ref().map(|behind| &behind.page);
+        page.is_some_and(Option::is_some)
+    }
+
     /// Takes what the ring has; where it does not reach back far enough, a page is begun, unless
     /// another of the session's subscriptions is at one.
     fn read<D: ?Sized>(
@@ -352,10 +354,13 @@ impl Subscription {
         let read = self
             .topic
             .read(&mut self.cursor, session.id(), budget, taken);
-        if let Reading::Behind { after, until } = read
-            && !mem::replace(paging, true)
-        {
-            self.page = Some(self.topic.page(after, until));
+        let Reading::Behind { after, until } = read else {
+            self.behind = None;
+            return;
+        };
+        if !mem::replace(paging, true) {
+            let behind = || Box::new(Behind::new(self.topic.pages()));
+            self.behind.get_or_insert_with(behind).begin(after, until);
         }
     }
 
@@ -366,20 +371,24 @@ impl Subscription {
         cx: &mut Context<'_>,
         taken: &mut Vec<Frame>,
     ) -> Result<bool, LogError> {
-        let Some(page) = &mut self.page else {
+        let Some(reading) = self.behind.as_mut().and_then(|behind| behind.page.as_mut()) else {
             return Ok(true);
         };
-        let Poll::Ready(page) = page.as_mut().poll(cx) else {
+        let Poll::Ready(page) = reading.as_mut().poll(cx) else {
             return Ok(false);
         };
-        self.page = None;
-        let page = page?;
-        if page.last <= self.cursor.seq() {
-            return Err(LogError(format!("no event after {}", self.cursor.seq())));
+        if let Some(behind) = &mut self.behind {
+            behind.page = None;
         }
-        let (cursor, caught_up) = self.topic.resume(page.last, session.id());
+        let page = page?;
+        let next = self.cursor.seq() + 1;
+        if next < page.first {
+            taken.push(self.topic.gap(next, page.first - 1));
+        }
+        let had = next.saturating_sub(page.first) as usize;
+        taken.extend(page.frames.iter().skip(had).cloned());
+        let (cursor, caught_up) = self.topic.resume(page.last(), session.id());
         self.cursor = cursor;
-        taken.extend(page.frames);
         taken.extend(caught_up);
         Ok(true)
     }
