@@ -41,7 +41,7 @@ use websocket::{
 
 use crate::message::Message;
 
-/// Bytes that the pipe between visitor and server holds, in each direction.
+/// See [`Harness::pipe`].
 const PIPE: usize = 64 * 1024;
 /// Any key will do where no proxy can be confused (RFC 6455 §10.3).
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -51,6 +51,7 @@ const NONCE: [u8; 16] = *b"the sample nonce";
 #[derive(Debug, Clone)]
 pub struct Harness {
     router: Router,
+    pipe: usize,
 }
 
 /// Why a visitor did not come in.
@@ -76,7 +77,15 @@ pub enum Failed {
 impl Harness {
     /// Serves `router` to visitors.
     pub fn new(router: Router) -> Self {
-        Self { router }
+        Self { router, pipe: PIPE }
+    }
+
+    /// Bytes that each connection's pipe holds, in each direction: few, and whoever does not read
+    /// is soon behind. 64 KiB by default.
+    #[must_use]
+    pub fn pipe(mut self, bytes: usize) -> Self {
+        self.pipe = bytes;
+        self
     }
 
     /// Opens a session at `path`, which may have a query.
@@ -132,7 +141,7 @@ impl Harness {
 
     /// An HTTP connection to the server.
     async fn http(&self) -> Result<SendRequest<Empty<Bytes>>, Failed> {
-        let (near, far) = duplex(PIPE);
+        let (near, far) = duplex(self.pipe);
         let service = TowerToHyperService::new(self.router.clone());
         let server = http1::Builder::new().serve_connection(TokioIo::new(far), service);
         tokio::spawn(server.with_upgrades());

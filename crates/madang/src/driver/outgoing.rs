@@ -338,8 +338,9 @@ impl Subscription {
     }
 
     fn is_paging(&self) -> bool {
-        let page = self.behind.as_ref().map(|behind| &behind.page);
-        page.is_some_and(Option::is_some)
+        self.behind
+            .as_ref()
+            .is_some_and(|behind| behind.is_reading())
     }
 
     /// Takes what the ring has; where it does not reach back far enough, a page is begun, unless
@@ -371,15 +372,12 @@ impl Subscription {
         cx: &mut Context<'_>,
         taken: &mut Vec<Frame>,
     ) -> Result<bool, LogError> {
-        let Some(reading) = self.behind.as_mut().and_then(|behind| behind.page.as_mut()) else {
+        let Some(behind) = &mut self.behind else {
             return Ok(true);
         };
-        let Poll::Ready(page) = reading.as_mut().poll(cx) else {
+        let Poll::Ready(page) = behind.poll_page(cx) else {
             return Ok(false);
         };
-        if let Some(behind) = &mut self.behind {
-            behind.page = None;
-        }
         let page = page?;
         let next = self.cursor.seq() + 1;
         if next < page.first {

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
 };
 
 use futures_util::{
@@ -12,9 +13,9 @@ use futures_util::{
 
 use super::{Log, LogError, Page};
 
-/// Readers begin at multiples of this, and leave out what they have had: places that differ a little
-/// are in the same page.
-pub(crate) const ALIGNED: u64 = 128;
+/// A reader's first page begins at a multiple of this, and what it has had is left out: places that
+/// differ a little are in the same page, and from there on in the same row of pages.
+const ALIGNED: u64 = 128;
 /// Pages kept while someone is behind.
 const KEPT: usize = 4;
 
@@ -35,9 +36,14 @@ impl Pages {
         }
     }
 
-    /// The page with the event behind `after`, or with what tells that it is kept no more.
-    async fn find(self: Arc<Self>, after: u64, until: u64) -> Result<Arc<Page>, LogError> {
-        let mut begin = after - after % ALIGNED;
+    /// The page with the event behind `after`, or with what tells that it is kept no more: the one
+    /// that begins behind `begin`, or one that follows it.
+    async fn find(
+        self: Arc<Self>,
+        mut begin: u64,
+        after: u64,
+        until: u64,
+    ) -> Result<Arc<Page>, LogError> {
         loop {
             let page = self.page(begin, until).await;
             if page.is_err() {
@@ -76,17 +82,44 @@ impl Pages {
 /// A reader that is behind.
 pub(crate) struct Behind {
     pages: Arc<Pages>,
+    /// Where the page ended that was taken last: the next one begins there.
+    row: Option<u64>,
     /// The page being read.
-    pub(crate) page: Option<BoxFuture<'static, Result<Arc<Page>, LogError>>>,
+    page: Option<BoxFuture<'static, Result<Arc<Page>, LogError>>>,
 }
 
 impl Behind {
     pub(crate) fn new(pages: Arc<Pages>) -> Self {
-        Self { pages, page: None }
+        Self {
+            pages,
+            row: None,
+            page: None,
+        }
     }
 
     /// Begins to read what comes behind event `after`.
     pub(crate) fn begin(&mut self, after: u64, until: u64) {
-        self.page = Some(self.pages.clone().find(after, until).boxed());
+        let in_row = self.row == Some(after);
+        let begin = if in_row {
+            after
+        } else {
+            after - after % ALIGNED
+        };
+        self.page = Some(self.pages.clone().find(begin, after, until).boxed());
+    }
+
+    pub(crate) fn is_reading(&self) -> bool {
+        self.page.is_some()
+    }
+
+    /// The page that was begun.
+    pub(crate) fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arc<Page>, LogError>> {
+        let Some(page) = &mut self.page else {
+            return Poll::Pending;
+        };
+        let page = ready!(page.as_mut().poll(cx));
+        self.page = None;
+        self.row = page.as_ref().ok().map(|page| page.last());
+        Poll::Ready(page)
     }
 }
