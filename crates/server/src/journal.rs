@@ -5,16 +5,29 @@
 //! (delivery, the reply) runs on the same thread after the commit, in the order of the writes. So
 //! what is in memory changes in the order in which the file did, and nothing is delivered or
 //! acknowledged that is not on disk.
+//!
+//! While the disk takes nothing (it is full, locked, read-only or fails), every write is refused at
+//! once. A small write of its own tells when that is over.
 
-use std::{error::Error, thread};
+use std::{
+    error::Error,
+    thread,
+    time::{Duration, Instant},
+};
 
 use store::{CommitError, Outcome, Store, Write};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::interval_at,
+};
 
 use crate::clock::now;
 
 /// Writes in one transaction at most: it bounds how long the first of them waits.
 const BATCH: usize = 256;
+/// Between two looks at what can wait, and at whether the disk takes writes again: shorter than what a
+/// client is asked to wait for.
+const TEND: Duration = Duration::from_millis(500);
 
 /// The disk does not take writes now: nothing of what was asked is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +40,13 @@ type Then = Box<dyn FnOnce(Result<Outcome, Unavailable>) + Send>;
 
 enum Entry {
     Write(Write, Then),
+    /// Nothing, for the thread to look at what can wait.
+    Wake,
     /// The last entry: closes the database.
     Close(oneshot::Sender<()>),
 }
 
-/// Tells when the journal has ended by a fault. After a failed fsync nobody knows what is on disk:
-/// the server must stop, and the next start finds out.
+/// Tells when the journal has ended by a fault: the database is damaged, and nothing may be added to it.
 pub(crate) struct Failure(oneshot::Receiver<Result<(), CommitError>>);
 
 impl Failure {
@@ -54,14 +68,16 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Starts the thread, which owns the database from now on. `queue` bounds the writes that wait.
+    /// Must be called on a tokio runtime.
     pub(crate) fn start(store: Store, queue: usize) -> std::io::Result<(Self, Failure)> {
         let (sender, receiver) = mpsc::channel(queue);
         let (ended, failure) = oneshot::channel();
         let thread = thread::Builder::new().name("journal".into());
         thread.spawn(move || {
             // A server that has stopped already needs not hear it.
-            let _ = ended.send(run(store, receiver));
+            let _ = ended.send(Writer::new(store).run(receiver));
         })?;
+        tokio::spawn(wake(sender.downgrade()));
         Ok((Self { queue: sender }, Failure(failure)))
     }
 
@@ -110,71 +126,175 @@ impl Journal {
     }
 }
 
-fn run(mut store: Store, mut queue: mpsc::Receiver<Entry>) -> Result<(), CommitError> {
-    let mut writes = Vec::with_capacity(BATCH);
-    let mut thens = Vec::with_capacity(BATCH);
-    let mut closing = None;
-    while closing.is_none()
-        && let Some(mut entry) = queue.blocking_recv()
-    {
+/// Wakes a thread that has nothing to write.
+async fn wake(queue: mpsc::WeakSender<Entry>) {
+    let mut ticks = interval_at(tokio::time::Instant::now() + TEND, TEND);
+    loop {
+        ticks.tick().await;
+        let Some(queue) = queue.upgrade() else { return };
+        // One that has something to write looks by itself, and its queue is for writes.
+        if queue.capacity() == queue.max_capacity() {
+            let _ = queue.try_send(Entry::Wake);
+        }
+    }
+}
+
+/// What the thread has.
+struct Writer {
+    store: Store,
+    /// The batch that gathers.
+    writes: Vec<Write>,
+    thens: Vec<Then>,
+    /// Since when the disk takes nothing, and how many writes were refused for it.
+    down: Option<(Instant, usize)>,
+    /// Whether what can wait failed last time: it is logged once.
+    untended: bool,
+    tended: Instant,
+}
+
+impl Writer {
+    fn new(store: Store) -> Self {
+        Self {
+            store,
+            writes: Vec::with_capacity(BATCH),
+            thens: Vec::with_capacity(BATCH),
+            down: None,
+            untended: false,
+            tended: Instant::now(),
+        }
+    }
+
+    fn run(mut self, mut queue: mpsc::Receiver<Entry>) -> Result<(), CommitError> {
+        let mut closing = None;
+        while closing.is_none()
+            && let Some(entry) = queue.blocking_recv()
+        {
+            closing = self.gather(entry, &mut queue);
+            let idle = self.writes.is_empty();
+            self.commit()?;
+            if self.tended.elapsed() >= TEND {
+                self.tend(idle)?;
+            }
+        }
+        if let Err(error) = self.store.close(now()) {
+            tracing::error!(
+                error = said(&error),
+                "the database was not closed well; it is checked at the next start"
+            );
+        }
+        if let Some(closed) = closing {
+            let _ = closed.send(());
+        }
+        Ok(())
+    }
+
+    /// Takes what waits, up to a batch; the answer to `Close` if that is the last of it.
+    fn gather(
+        &mut self,
+        mut entry: Entry,
+        queue: &mut mpsc::Receiver<Entry>,
+    ) -> Option<oneshot::Sender<()>> {
         loop {
             match entry {
                 Entry::Write(write, then) => {
-                    writes.push(write);
-                    thens.push(then);
+                    self.writes.push(write);
+                    self.thens.push(then);
                 }
-                Entry::Close(closed) => {
-                    closing = Some(closed);
-                    break;
+                Entry::Wake => {}
+                Entry::Close(closed) => return Some(closed),
+            }
+            if self.writes.len() == BATCH {
+                return None;
+            }
+            entry = queue.try_recv().ok()?;
+        }
+    }
+
+    /// Stores what is gathered, and does what follows. An error is one after which nothing may be stored
+    /// any more.
+    fn commit(&mut self) -> Result<(), CommitError> {
+        if self.writes.is_empty() {
+            return Ok(());
+        }
+        if let Some((_, refused)) = &mut self.down {
+            *refused += self.writes.len();
+            self.refuse();
+            return Ok(());
+        }
+        match self.store.commit(&self.writes) {
+            Ok(outcomes) => {
+                self.writes.clear();
+                for (then, outcome) in self.thens.drain(..).zip(outcomes) {
+                    then(Ok(outcome));
                 }
+                let checkpoint = self.store.checkpoint();
+                self.tended_to(checkpoint)
             }
-            if writes.len() == BATCH {
-                break;
-            }
-            match queue.try_recv() {
-                Ok(next) => entry = next,
-                Err(_) => break,
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// A batch was not stored. Whoever is told so may count on it, so what it left is written over first.
+    fn fail(&mut self, error: CommitError) -> Result<(), CommitError> {
+        let writes = self.writes.len();
+        tracing::error!(error = said(&error), writes, "nothing was stored");
+        let damaged = matches!(error, CommitError::Damaged(_));
+        if damaged || self.store.probe().is_err() {
+            self.down = Some((Instant::now(), writes));
+        }
+        self.refuse();
+        if damaged { Err(error) } else { Ok(()) }
+    }
+
+    /// Tells everyone in the batch that nothing of it is stored.
+    fn refuse(&mut self) {
+        self.writes.clear();
+        for then in self.thens.drain(..) {
+            then(Err(Unavailable));
+        }
+    }
+
+    /// Looks whether the disk takes writes again, and does what can wait.
+    fn tend(&mut self, idle: bool) -> Result<(), CommitError> {
+        self.tended = Instant::now();
+        if let Some((since, refused)) = self.down {
+            match self.store.probe() {
+                Ok(()) => {
+                    self.down = None;
+                    let down_ms = since.elapsed().as_millis() as u64;
+                    tracing::info!(down_ms, refused, "storage takes writes again");
+                }
+                Err(error @ CommitError::Damaged(_)) => return Err(error),
+                Err(_) => return Ok(()),
             }
         }
-        commit(&mut store, &mut writes, &mut thens)?;
+        let tended = self.store.tend(idle);
+        self.tended_to(tended)
     }
-    if let Err(error) = store.close(now()) {
-        tracing::error!(%error, "the database was not closed well; it is checked at the next start");
+
+    /// What can wait may fail, and is tried again; unless the database is damaged.
+    fn tended_to(&mut self, outcome: Result<(), CommitError>) -> Result<(), CommitError> {
+        let failed = outcome.is_err();
+        match outcome {
+            Err(error @ CommitError::Damaged(_)) => return Err(error),
+            Err(error) if !self.untended => tracing::error!(
+                error = said(&error),
+                "the write-ahead log cannot be carried into the database file; messages are \
+                 stored all the same, and it is tried again"
+            ),
+            _ => {}
+        }
+        self.untended = failed;
+        Ok(())
     }
-    if let Some(closed) = closing {
-        let _ = closed.send(());
-    }
-    Ok(())
 }
 
-/// Stores what is gathered. An error is one after which nothing can be stored any more.
-fn commit(
-    store: &mut Store,
-    writes: &mut Vec<Write>,
-    thens: &mut Vec<Then>,
-) -> Result<(), CommitError> {
-    if writes.is_empty() {
-        return Ok(());
+/// An error with its cause.
+fn said(error: &CommitError) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
-    match store.commit(writes) {
-        Ok(outcomes) => {
-            for (then, outcome) in thens.drain(..).zip(outcomes) {
-                then(Ok(outcome));
-            }
-        }
-        Err(error) => {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(%error, cause, writes = writes.len(), "nothing was stored");
-            for then in thens.drain(..) {
-                then(Err(Unavailable));
-            }
-            if matches!(error, CommitError::Broken(_)) {
-                return Err(error);
-            }
-        }
-    }
-    writes.clear();
-    Ok(())
 }
 
 #[cfg(test)]

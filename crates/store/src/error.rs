@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
-use rusqlite::ffi;
 
 /// Why the data folder cannot be used. Each says where, what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -116,28 +115,31 @@ impl OpenError {
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The disk is full. The next batch may fit.
-    #[error("the disk is full")]
+    #[error("the disk is full; make room on it")]
     Full(#[source] rusqlite::Error),
+    /// Another program has held the file for longer than is waited for.
+    #[error("another program has locked the database; end its transaction")]
+    Locked(#[source] rusqlite::Error),
+    /// The disk refused to read, write or sync; later it may not.
+    #[error("the disk failed, or refused; see to it")]
+    Disk(#[source] rusqlite::Error),
     /// The next batch may succeed.
     #[error("the database did not take the batch")]
     Failed(#[source] rusqlite::Error),
-    /// The disk may have lost what it confirmed, or the file is damaged. Whoever owns the store
-    /// must stop: only opening the file anew tells what it holds.
-    #[error("the database file cannot be trusted any more")]
-    Broken(#[source] rusqlite::Error),
+    /// The file is damaged. Whoever owns the store must stop: nothing may be added to it.
+    #[error("the database is damaged; stop, and see what `madang check` finds")]
+    Damaged(#[source] rusqlite::Error),
 }
 
 impl From<rusqlite::Error> for CommitError {
     fn from(error: rusqlite::Error) -> Self {
-        let code = error
-            .sqlite_error()
-            .map(|error| (error.code, error.extended_code));
-        match code {
-            Some((ErrorCode::DiskFull, _)) => Self::Full(error),
-            Some((ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _)) => Self::Broken(error),
-            // After a failed fsync the kernel may have dropped the pages, and a second fsync
-            // succeeds without them.
-            Some((_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) => Self::Broken(error),
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(error),
+            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                Self::Disk(error)
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
             _ => Self::Failed(error),
         }
     }
@@ -150,6 +152,8 @@ pub struct ReadError(#[from] rusqlite::Error);
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::ffi;
+
     use super::*;
 
     fn commit_error(code: i32) -> CommitError {
@@ -157,36 +161,40 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failed_sync_or_a_damage_the_file_is_not_trusted() {
-        for code in [
-            ffi::SQLITE_IOERR_FSYNC,
-            ffi::SQLITE_IOERR_DIR_FSYNC,
-            ffi::SQLITE_CORRUPT,
-            ffi::SQLITE_CORRUPT_INDEX,
-            ffi::SQLITE_NOTADB,
-        ] {
-            assert!(
-                matches!(commit_error(code), CommitError::Broken(_)),
-                "{code}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_may_pass_can_be_tried_again() {
-        assert!(matches!(
-            commit_error(ffi::SQLITE_FULL),
-            CommitError::Full(_)
-        ));
-        for code in [
-            ffi::SQLITE_BUSY,
-            ffi::SQLITE_IOERR_WRITE,
-            ffi::SQLITE_IOERR_READ,
-        ] {
-            assert!(
-                matches!(commit_error(code), CommitError::Failed(_)),
-                "{code}"
-            );
+    fn a_damaged_file_is_told_from_what_may_pass() {
+        use CommitError::{Damaged, Disk, Failed, Full, Locked};
+        type Kind = fn(rusqlite::Error) -> CommitError;
+        let kinds: [(Kind, &[i32]); 5] = [
+            (
+                Damaged,
+                &[
+                    ffi::SQLITE_CORRUPT,
+                    ffi::SQLITE_CORRUPT_INDEX,
+                    ffi::SQLITE_NOTADB,
+                ],
+            ),
+            (Full, &[ffi::SQLITE_FULL]),
+            (Locked, &[ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_TIMEOUT]),
+            (
+                Disk,
+                &[
+                    ffi::SQLITE_IOERR_FSYNC,
+                    ffi::SQLITE_IOERR_DIR_FSYNC,
+                    ffi::SQLITE_IOERR_WRITE,
+                    ffi::SQLITE_IOERR_READ,
+                    ffi::SQLITE_READONLY,
+                    ffi::SQLITE_CANTOPEN,
+                ],
+            ),
+            (Failed, &[ffi::SQLITE_CONSTRAINT, ffi::SQLITE_NOMEM]),
+        ];
+        for (kind, codes) in kinds {
+            for &code in codes {
+                let expected = kind(rusqlite::Error::InvalidQuery);
+                let same = std::mem::discriminant(&expected)
+                    == std::mem::discriminant(&commit_error(code));
+                assert!(same, "{code}");
+            }
         }
     }
 }

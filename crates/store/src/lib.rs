@@ -43,6 +43,7 @@ mod row;
 #[cfg(test)]
 mod testing;
 mod token;
+mod wal;
 mod write;
 
 pub use commit::Store;

@@ -10,6 +10,7 @@ use rooms::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::error::OpenError;
+use crate::wal::{self, Wal};
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
@@ -34,6 +35,7 @@ pub struct Recovery {
 /// A data folder that belongs to this process.
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
+    pub(crate) wal: Wal,
     pub(crate) database: PathBuf,
     /// Held for as long as the folder is in use; the system releases it when the process ends in
     /// whatever way.
@@ -52,14 +54,18 @@ pub(crate) fn open(folder: &Path, now: Timestamp) -> Result<Opened, OpenError> {
     let database = folder.join("madang.db");
     // SQLite would make it readable to everyone; its other files are made like this one.
     private_file(&database).map_err(|error| not_writable(&database, error))?;
+    // A file that is new is there after a power cut only if its folder was synced too.
+    sync_folder(folder).map_err(|error| not_writable(folder, error))?;
     let failed = |error| OpenError::of(&database, error);
-    let mut connection = Connection::open(&database).map_err(failed)?;
-    configure(&connection).map_err(failed)?;
+    let wal = Wal::default();
+    let mut connection = connect(&database, &wal).map_err(failed)?;
     check(&connection, &database)?;
+    wal::carry_all(&connection).map_err(failed)?;
     migrate(&mut connection, &database)?;
     let (run, recovery) = start_run(&mut connection, now).map_err(failed)?;
     Ok(Opened {
         connection,
+        wal,
         database,
         lock,
         run,
@@ -83,6 +89,17 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Makes the folder's list of files durable, and its own place in the folder above as far as this user
+/// may.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.canonicalize()?.parent()
+        && let Ok(parent) = File::open(parent)
+    {
+        let _ = parent.sync_all();
+    }
+    File::open(folder)?.sync_all()
+}
+
 /// Takes the folder for this process, and makes it if need be, for its owner alone (mode 0700).
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let mut builder = DirBuilder::new();
@@ -103,12 +120,20 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Opens the file for the writer.
+pub(crate) fn connect(database: &Path, wal: &Wal) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(database)?;
+    configure(&connection)?;
+    wal.count(&mut connection)?;
+    Ok(connection)
+}
+
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     // page_size and auto_vacuum take effect when the file is made, so they come first.
     // synchronous=FULL is what makes `ok` mean stored: in WAL mode NORMAL does not sync at a
-    // commit. The checkpoint of 4000 pages (16 MB) kept the pauses shortest in measurements.
+    // commit. When to checkpoint is for `Wal` to say.
     connection.execute_batch(
         "PRAGMA page_size = 4096;
          PRAGMA auto_vacuum = INCREMENTAL;
@@ -118,7 +143,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA cache_size = -65536;
          PRAGMA temp_store = MEMORY;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA wal_autocheckpoint = 4000;",
+         PRAGMA wal_autocheckpoint = 0;",
     )
 }
 
