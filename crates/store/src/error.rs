@@ -52,6 +52,16 @@ pub enum OpenError {
         /// The last migration that this version has.
         known: String,
     },
+    /// A restore was broken off.
+    #[error(
+        "a backup was being restored into {}, and that has not been finished; run `madang restore` \
+         again, or, to go on without it, put the files of the newest folder replaced-… back and \
+         delete madang.db.restoring", path.display()
+    )]
+    Unfinished {
+        /// The data folder.
+        path: PathBuf,
+    },
     /// The schema cannot be brought up to date.
     #[error(
         "the schema of the database {} cannot be brought up to date: {reason}; the file is as \
@@ -107,6 +117,88 @@ impl OpenError {
                 path,
                 reason: error,
             },
+        }
+    }
+}
+
+/// Why a database could not be checked, copied or put back.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// There is no such file.
+    #[error("there is no database {}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is such a file.
+    #[error("{} is there already; nothing is written over: choose another name", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged, or something in it is not as it must be.
+    #[error("{} is not sound: {finding}; `madang check` tells all that is wrong", path.display())]
+    Unsound {
+        /// The file.
+        path: PathBuf,
+        /// The first that was found.
+        finding: String,
+    },
+    /// It cannot be written.
+    #[error(
+        "{} cannot be written: {reason}; check that its folder is there, that this user may write \
+         to it, and that the disk is not full", path.display()
+    )]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// It cannot be read.
+    #[error("{} cannot be read: {reason}", path.display())]
+    NotRead {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Open(OpenError),
+}
+
+impl FileError {
+    /// What an error of SQLite means for someone who works with `path`.
+    pub(crate) fn of(path: &Path, error: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        let reason = error.to_string();
+        match error.sqlite_error_code() {
+            _ if Self::is_damage(&error) => Self::Unsound {
+                path,
+                finding: reason,
+            },
+            Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => Self::NotWritten { path, reason },
+            _ => Self::NotRead { path, reason },
+        }
+    }
+
+    pub(crate) fn not_written(path: &Path, error: &std::io::Error) -> Self {
+        Self::NotWritten {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }
+    }
+
+    /// Whether an error tells of a fault in the file.
+    pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+        use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType};
+        match error {
+            FromSqlConversionFailure(..) | InvalidColumnType(..) => true,
+            error => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            ),
         }
     }
 }

@@ -9,6 +9,8 @@
 //! log can know (does the room exist, was this key used before). Values come in checked, as the
 //! types of `rooms`, and go out as they came in.
 //!
+//! [`backup`], [`restore`] and [`check`] work on the file as a whole.
+//!
 //! Start with [`Store::open`] and [`Store::commit`]; the schema is in `migrations/sqlite`, with a
 //! comment wherever a column's name does not say it all.
 //!
@@ -32,6 +34,8 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod backup;
+mod check;
 mod commit;
 mod error;
 mod history;
@@ -46,8 +50,10 @@ mod token;
 mod wal;
 mod write;
 
+pub use backup::{Restored, backup, restore};
+pub use check::{Report, check};
 pub use commit::Store;
-pub use error::{CommitError, OpenError, ReadError};
+pub use error::{CommitError, FileError, OpenError, ReadError};
 pub use history::HistoryPage;
 pub use open::Recovery;
 pub use readers::Readers;

@@ -1,7 +1,7 @@
 //! Opening the data folder: nobody else may have it, the file must be sound, and what an earlier
 //! run left behind is put in order.
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +15,11 @@ use crate::wal::{self, Wal};
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
 }
+
+/// The database's file in the data folder.
+pub(crate) const DATABASE: &str = "madang.db";
+/// There while a backup is put into its place.
+pub(crate) const RESTORING: &str = "madang.db.restoring";
 
 /// The first SQLite in which connections that reset the WAL at one moment cannot damage the file.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -51,7 +56,12 @@ pub(crate) fn open(folder: &Path, now: Timestamp) -> Result<Opened, OpenError> {
         });
     }
     let lock = lock(folder)?;
-    let database = folder.join("madang.db");
+    if folder.join(RESTORING).exists() {
+        return Err(OpenError::Unfinished {
+            path: folder.to_owned(),
+        });
+    }
+    let database = folder.join(DATABASE);
     // SQLite would make it readable to everyone; its other files are made like this one.
     private_file(&database).map_err(|error| not_writable(&database, error))?;
     // A file that is new is there after a power cut only if its folder was synced too.
@@ -82,11 +92,15 @@ fn not_writable(path: &Path, error: io::Error) -> OpenError {
 
 /// Opens a file for writing; one that is new is its owner's alone (mode 0600).
 fn private_file(path: &Path) -> io::Result<File> {
+    private_options().create(true).truncate(false).open(path)
+}
+
+pub(crate) fn private_options() -> OpenOptions {
     let mut options = File::options();
-    options.create(true).truncate(false).write(true);
+    options.write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options
 }
 
 /// Makes the folder's list of files durable, and its own place in the folder above as far as this user
@@ -101,7 +115,7 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Takes the folder for this process, and makes it if need be, for its owner alone (mode 0700).
-fn lock(folder: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -162,25 +176,18 @@ fn check(connection: &Connection, database: &Path) -> Result<(), OpenError> {
 }
 
 fn migrate(connection: &mut Connection, database: &Path) -> Result<(), OpenError> {
-    let runner = migrations::migrations::runner();
-    let known = runner
-        .get_migrations()
-        .iter()
-        .max_by_key(|migration| migration.version());
-    let known = known.map(|last| (i64::from(last.version()), last.name().to_owned()));
     let found = last_migration(connection).map_err(|error| OpenError::of(database, error))?;
-    if found.as_ref().map(|(version, _)| version) > known.as_ref().map(|(version, _)| version) {
-        let name = |migration: Option<(i64, String)>| {
-            migration.map_or_else(String::new, |(version, name)| format!("V{version}__{name}"))
-        };
-        let path = database.to_owned();
+    if let Some((version, name)) = found
+        && is_newer(version)
+    {
+        let (version_known, name_known) = last_known();
         return Err(OpenError::Newer {
-            path,
-            found: name(found),
-            known: name(known),
+            path: database.to_owned(),
+            found: migration_name(version, &name),
+            known: migration_name(version_known, &name_known),
         });
     }
-    match runner.run(connection) {
+    match migrations::migrations::runner().run(connection) {
         Ok(_) => Ok(()),
         Err(error) => Err(OpenError::Migration {
             path: database.to_owned(),
@@ -189,8 +196,28 @@ fn migrate(connection: &mut Connection, database: &Path) -> Result<(), OpenError
     }
 }
 
+/// The last migration that this version has.
+fn last_known() -> (i64, String) {
+    let runner = migrations::migrations::runner();
+    let known = runner.get_migrations().iter().map(|migration| {
+        let name = migration.name().to_owned();
+        (i64::from(migration.version()), name)
+    });
+    known.max().unwrap_or_default()
+}
+
+/// Whether this version does not know a schema of this version.
+pub(crate) fn is_newer(version: i64) -> bool {
+    version > last_known().0
+}
+
+/// A migration as its file is called.
+pub(crate) fn migration_name(version: i64, name: &str) -> String {
+    format!("V{version}__{name}")
+}
+
 /// The last migration that the file has had; none of a new file.
-fn last_migration(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
+pub(crate) fn last_migration(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
     if !connection.table_exists(None, "refinery_schema_history")? {
         return Ok(None);
     }
