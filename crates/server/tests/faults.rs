@@ -151,6 +151,7 @@ async fn while_the_disk_takes_nothing_writes_are_refused_reading_goes_on_and_it_
             .map(|event| &event["text"])
             .collect();
         assert_eq!(texts, seen, "{name}");
+        sound(&server);
     }
 }
 
@@ -171,6 +172,7 @@ async fn what_was_refused_for_a_failed_sync_does_not_come_back_after_a_kill() {
     server.restart();
     let (_, page) = server.http("GET", "/api/rooms/lobby/messages", "");
     assert_eq!(page["head"], 1, "{page}");
+    sound(&server);
 }
 
 #[tokio::test]
@@ -207,4 +209,10 @@ async fn a_checkpoint_that_fails_loses_nothing_and_is_made_good() {
     server.restart();
     let (_, page) = server.http("GET", "/api/rooms/lobby/messages", "");
     assert_eq!(page["head"], 22, "{page}");
+    sound(&server);
+}
+
+fn sound(server: &Server) {
+    let report = store::check(&server.data().join("madang.db")).unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
 }
