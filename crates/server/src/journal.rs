@@ -15,9 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use store::{CommitError, Outcome, Store, Write};
+use store::{CommitError, Outcome, Retention, Store, Swept, Write};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TryRecvError},
+        oneshot,
+    },
     time::interval_at,
 };
 
@@ -28,6 +31,11 @@ const BATCH: usize = 256;
 /// Between two looks at what can wait, and at whether the disk takes writes again: shorter than what a
 /// client is asked to wait for.
 const TEND: Duration = Duration::from_millis(500);
+
+/// What of the thread's time deleting may take while there is something to write: one part in so many.
+const SHARE: u32 = 5;
+/// How long nothing must have been written for the thread to have time for more.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// The disk does not take writes now: nothing of what was asked is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +52,13 @@ enum Entry {
     Wake,
     /// The last entry: closes the database.
     Close(oneshot::Sender<()>),
+}
+
+/// What is deleted, and how often that is looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Sweeps {
+    pub(crate) retention: Retention,
+    pub(crate) every: Duration,
 }
 
 /// Tells when the journal has ended by a fault: the database is damaged, and nothing may be added to it.
@@ -69,13 +84,18 @@ pub(crate) struct Journal {
 impl Journal {
     /// Starts the thread, which owns the database from now on. `queue` bounds the writes that wait.
     /// Must be called on a tokio runtime.
-    pub(crate) fn start(store: Store, queue: usize) -> std::io::Result<(Self, Failure)> {
+    /// `sweeps` is what it deletes meanwhile.
+    pub(crate) fn start(
+        store: Store,
+        queue: usize,
+        sweeps: Sweeps,
+    ) -> std::io::Result<(Self, Failure)> {
         let (sender, receiver) = mpsc::channel(queue);
         let (ended, failure) = oneshot::channel();
         let thread = thread::Builder::new().name("journal".into());
         thread.spawn(move || {
             // A server that has stopped already needs not hear it.
-            let _ = ended.send(Writer::new(store).run(receiver));
+            let _ = ended.send(Writer::new(store, sweeps).run(receiver));
         })?;
         tokio::spawn(wake(sender.downgrade()));
         Ok((Self { queue: sender }, Failure(failure)))
@@ -150,28 +170,42 @@ struct Writer {
     /// Whether what can wait failed last time: it is logged once.
     untended: bool,
     tended: Instant,
+    /// When something was last written.
+    wrote: Instant,
+    sweeps: Sweeps,
+    /// When the next step of a sweep, or the next sweep, may be.
+    sweep_at: Instant,
+    /// Whether a sweep has deleted what makes the file smaller.
+    giving_back: bool,
 }
 
 impl Writer {
-    fn new(store: Store) -> Self {
+    fn new(store: Store, sweeps: Sweeps) -> Self {
+        let now = Instant::now();
         Self {
             store,
             writes: Vec::with_capacity(BATCH),
             thens: Vec::with_capacity(BATCH),
             down: None,
             untended: false,
-            tended: Instant::now(),
+            tended: now,
+            wrote: now,
+            // The first soon: an earlier run may have ended in the middle of one.
+            sweep_at: now + sweeps.every.min(TEND),
+            sweeps,
+            giving_back: false,
         }
     }
 
     fn run(mut self, mut queue: mpsc::Receiver<Entry>) -> Result<(), CommitError> {
         let mut closing = None;
         while closing.is_none()
-            && let Some(entry) = queue.blocking_recv()
+            && let Some(entry) = self.next(&mut queue)?
         {
             closing = self.gather(entry, &mut queue);
             let idle = self.writes.is_empty();
             self.commit()?;
+            self.sweep()?;
             if self.tended.elapsed() >= TEND {
                 self.tend(idle)?;
             }
@@ -186,6 +220,59 @@ impl Writer {
             let _ = closed.send(());
         }
         Ok(())
+    }
+
+    /// The next entry. Until there is one, what can wait is done if nobody has written for a while.
+    fn next(&mut self, queue: &mut mpsc::Receiver<Entry>) -> Result<Option<Entry>, CommitError> {
+        loop {
+            match queue.try_recv() {
+                Ok(entry) => return Ok(Some(entry)),
+                Err(TryRecvError::Empty) if self.is_quiet() && self.sweep()? => {}
+                Err(_) => return Ok(queue.blocking_recv()),
+            }
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.wrote.elapsed() >= QUIET
+    }
+
+    /// Deletes a little of what is not to be kept any more, if its time has come; whether there is more to
+    /// do at once.
+    fn sweep(&mut self) -> Result<bool, CommitError> {
+        let began = Instant::now();
+        if began < self.sweep_at || self.down.is_some() {
+            return Ok(false);
+        }
+        let quiet = self.is_quiet();
+        let more = if self.giving_back {
+            // That is for idle times: whoever writes may use the space.
+            let more = if quiet {
+                self.store.give_back()
+            } else {
+                Ok(true)
+            };
+            more.inspect(|more| self.giving_back = *more)
+        } else {
+            let swept = self.store.sweep(&self.sweeps.retention, now());
+            swept.map(|swept| {
+                self.giving_back = swept == Swept::All;
+                true
+            })
+        };
+        let more = match more {
+            Ok(more) => more,
+            Err(error) => {
+                self.fail(error)?;
+                false
+            }
+        };
+        self.sweep_at = match (more, quiet) {
+            (false, _) => Instant::now() + self.sweeps.every,
+            (true, true) => began,
+            (true, false) => Instant::now() + (SHARE - 1) * began.elapsed(),
+        };
+        Ok(more && quiet)
     }
 
     /// Takes what waits, up to a batch; the answer to `Close` if that is the last of it.
@@ -216,6 +303,7 @@ impl Writer {
         if self.writes.is_empty() {
             return Ok(());
         }
+        self.wrote = Instant::now();
         if let Some((_, refused)) = &mut self.down {
             *refused += self.writes.len();
             self.refuse();
@@ -303,6 +391,13 @@ mod tests {
 
     use super::*;
 
+    fn nothing() -> Sweeps {
+        Sweeps {
+            retention: Retention::default(),
+            every: Duration::from_secs(60),
+        }
+    }
+
     fn subscribe(room: &str) -> Write {
         Write::Subscribe {
             session: SessionId::from(1),
@@ -316,7 +411,7 @@ mod tests {
     async fn what_is_written_is_answered_in_its_order_and_stored_before_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let (store, readers, _) = Store::open(folder.path(), now()).unwrap();
-        let (journal, _failure) = Journal::start(store, 100).unwrap();
+        let (journal, _failure) = Journal::start(store, 100, nothing()).unwrap();
         let (sender, mut order) = mpsc::channel(100);
         for number in 0..50 {
             let sender = sender.clone();
@@ -337,7 +432,7 @@ mod tests {
     async fn a_full_queue_is_said_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let (store, ..) = Store::open(folder.path(), now()).unwrap();
-        let (journal, _failure) = Journal::start(store, 1).unwrap();
+        let (journal, _failure) = Journal::start(store, 1, nothing()).unwrap();
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let (began, begins) = oneshot::channel();
         journal.submit(subscribe("first"), move |_| {
@@ -363,7 +458,7 @@ mod tests {
     async fn a_panic_on_the_thread_is_told_and_what_waits_is_answered() {
         let folder = tempfile::tempdir().unwrap();
         let (store, ..) = Store::open(folder.path(), now()).unwrap();
-        let (journal, failure) = Journal::start(store, 100).unwrap();
+        let (journal, failure) = Journal::start(store, 100, nothing()).unwrap();
         journal.submit(subscribe("first"), |_| panic!("on purpose"));
         assert!(failure.wait().await.to_string().contains("panicked"));
         assert_eq!(journal.write(subscribe("second")).await, Err(Unavailable));

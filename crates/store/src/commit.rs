@@ -2,6 +2,7 @@
 
 mod log;
 mod register;
+mod sweep;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior, ffi, params};
 
 use self::log::Heads;
+use self::sweep::Sweep;
 use crate::error::{CommitError, OpenError};
 use crate::open::{self, Opened, Recovery};
 use crate::readers::Readers;
+use crate::retention::{Retention, Swept};
 use crate::wal::{self, Wal};
 use crate::write::{Outcome, Write};
 
@@ -25,6 +28,7 @@ pub struct Store {
     // Fields are dropped in this order, so that the lock goes last.
     connection: Connection,
     heads: Heads,
+    sweep: Sweep,
     run: i64,
     wal: Wal,
     database: PathBuf,
@@ -51,6 +55,7 @@ impl Store {
         let store = Self {
             connection,
             heads: Heads::default(),
+            sweep: Sweep::default(),
             run,
             wal,
             database,
@@ -86,6 +91,52 @@ impl Store {
         }
         transaction.commit()?;
         Ok(outcomes)
+    }
+
+    /// Deletes a little of what is not to be kept any more, in one transaction of a few milliseconds.
+    /// After [`Swept::More`] there is more to look at.
+    ///
+    /// The numbers of deleted events are not given again: the log's beginning moves in the same
+    /// transaction. The deletion may be followed by others' writes between two steps, and by an end of the
+    /// program.
+    pub fn sweep(&mut self, retention: &Retention, now: Timestamp) -> Result<Swept, CommitError> {
+        let Self {
+            connection,
+            heads,
+            sweep,
+            ..
+        } = self;
+        let immediate = TransactionBehavior::Immediate;
+        let swept = connection
+            .transaction_with_behavior(immediate)
+            .and_then(|transaction| {
+                let swept = sweep.step(&transaction, heads, retention, now)?;
+                transaction.commit()?;
+                Ok(swept)
+            });
+        if swept.is_err() {
+            self.heads.forget();
+            self.sweep.forget();
+        }
+        Ok(swept?)
+    }
+
+    /// Makes the file smaller by some pages that deleting has left empty, but for a few that the next
+    /// messages will need. Whether there are more.
+    pub fn give_back(&mut self) -> Result<bool, CommitError> {
+        /// Pages, of 4 KiB, in one step.
+        const STEP: i64 = 64;
+        /// Pages that stay.
+        const SPARE: i64 = 256;
+        let empty: i64 = self
+            .connection
+            .query_one("PRAGMA freelist_count", [], |row| row.get(0))?;
+        let step = (empty - SPARE).min(STEP);
+        if step > 0 {
+            self.connection
+                .execute_batch(&format!("PRAGMA incremental_vacuum({step})"))?;
+        }
+        Ok(empty - step > SPARE)
     }
 
     /// Tells whether the disk takes writes, by writing something small. It waits for no lock.
@@ -267,5 +318,7 @@ fn execute(
     transaction.prepare_cached(sql)?.execute(values)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,7 @@ mod history;
 mod open;
 mod readers;
 mod register;
+mod retention;
 mod room;
 mod row;
 #[cfg(test)]
@@ -58,6 +59,7 @@ pub use history::HistoryPage;
 pub use open::Recovery;
 pub use readers::Readers;
 pub use register::{Closed, RoomKind, RoomSummary, SessionFilter, SessionRow, SessionState};
+pub use retention::{Keep, Retention, Swept};
 pub use room::RoomHead;
 pub use token::TokenHash;
 pub use write::{Outcome, Write};
