@@ -207,8 +207,12 @@ TRUNCATE(ftruncate64, off64_t)
         if (!name)                                                                                 \
             return REAL(symbol)(fd);                                                               \
         int number = failure("sync", name);                                                        \
-        if (number)                                                                                \
+        if (number) {                                                                              \
+            pthread_mutex_lock(&lock);                                                             \
+            note('F', name, 0, "", 0);                                                             \
+            pthread_mutex_unlock(&lock);                                                           \
             return errno = number, -1;                                                             \
+        }                                                                                          \
         if (record < 0)                                                                            \
             return REAL(symbol)(fd);                                                               \
         pthread_mutex_lock(&lock);                                                                 \

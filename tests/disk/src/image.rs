@@ -51,7 +51,11 @@ impl Image {
     }
 
     /// Follows the program by one step.
-    pub(crate) fn apply(&mut self, Entry { name, step }: Entry) -> io::Result<()> {
+    pub(crate) fn apply(
+        &mut self,
+        Entry { name, step }: Entry,
+        rng: &mut fastrand::Rng,
+    ) -> io::Result<()> {
         match step {
             Step::Create => {
                 self.seen.insert(name, self.files.len());
@@ -77,6 +81,9 @@ impl Image {
                     file.apply(&step);
                 }
             }
+            // Linux takes what it could not write for written: another sync will not try it again.
+            Step::FailedSync if name.is_empty() => {}
+            Step::FailedSync => self.file(&name)?.lose(rng),
             change => self.file(&name)?.pending.push(change),
         }
         Ok(())
@@ -90,15 +97,7 @@ impl Image {
     /// The power goes: of what was not synced, some is on the disk.
     pub(crate) fn cut(&mut self, rng: &mut fastrand::Rng) {
         for file in &mut self.files {
-            // All, nothing, or sectors here and there.
-            let chance = [0.0, 1.0, rng.f64()][rng.usize(..3)];
-            for change in std::mem::take(&mut file.pending) {
-                for part in parts(change) {
-                    if rng.f64() < chance {
-                        file.apply(&part);
-                    }
-                }
-            }
+            file.lose(rng);
         }
         let reached = rng.usize(..=self.changes.len());
         if let Some(names) = reached.checked_sub(1).map(|last| &self.changes[last]) {
@@ -124,6 +123,19 @@ impl Image {
 }
 
 impl File {
+    /// Of what was not synced, a part reaches the disk, and the rest never will.
+    fn lose(&mut self, rng: &mut fastrand::Rng) {
+        // All, nothing, or sectors here and there.
+        let chance = [0.0, 1.0, rng.f64()][rng.usize(..3)];
+        for change in std::mem::take(&mut self.pending) {
+            for part in parts(change) {
+                if rng.f64() < chance {
+                    self.apply(&part);
+                }
+            }
+        }
+    }
+
     fn apply(&mut self, step: &Step) {
         match step {
             Step::Write { offset, data } => {

@@ -6,6 +6,9 @@
 //! puts into the folder what a machine would find there whose power went at that moment: all that was
 //! synced, and of the rest a random part.
 //!
+//! A sync that fails drops what it was to write, as Linux does: the file shows it, a later sync does not write it, and
+//! a cut finds no more than a part of it.
+//!
 //! It knows no more of the program than its folder, and stands for the worst that a disk may do that keeps
 //! its word: 512-byte sectors are written whole or not at all, in any order; names change in their order.
 //! A disk that says that it has synced and has not is another matter.
@@ -153,7 +156,7 @@ impl Disk {
     pub fn cut(&mut self, seed: u64) -> io::Result<()> {
         let mut rng = fastrand::Rng::with_seed(seed);
         for entry in log::read(&fs::read(&self.log)?)? {
-            self.image.apply(entry)?;
+            self.image.apply(entry, &mut rng)?;
         }
         self.image.cut(&mut rng);
         self.image.write(&self.folder)?;

@@ -23,6 +23,8 @@ fn another_process() {
             "write" => append().unwrap().write_all(words[2].as_bytes()).unwrap(),
             "blocks" => append().unwrap().write_all(&[b'x'; 2048]).unwrap(),
             "sync" => File::open(words[1]).unwrap().sync_all().unwrap(),
+            "try" => assert!(File::open(words[1]).unwrap().sync_all().is_err()),
+            "heal" => fs::remove_file(env::var_os("MADANG_DISK_FAULT").unwrap()).unwrap(),
             "rename" => fs::rename(words[1], words[2]).unwrap(),
             other => panic!("no step {other}"),
         }
@@ -66,6 +68,23 @@ fn a_name_that_was_not_synced_may_not_be_there() {
         let text = content(&disk, "name");
         found[usize::from(text.is_some())] = true;
         assert_eq!(text.unwrap_or("x".to_owned()), "x");
+    }
+    assert_eq!(found, [true; 2]);
+}
+
+#[test]
+fn what_a_failed_sync_has_dropped_is_written_by_no_later_one() {
+    let mut found = [false; 2];
+    for seed in 0..20 {
+        let (_folder, mut disk) = disk();
+        disk.fail(&[(Call::Sync, "a", Errno::Failed)]).unwrap();
+        let steps = "write a dropped, sync ., try a, heal, write a later, sync a";
+        assert!(run(&disk, steps));
+        disk.cut(seed).unwrap();
+        let text = content(&disk, "a").unwrap();
+        let dropped = text == "\0\0\0\0\0\0\0later";
+        assert!(dropped || text == "droppedlater", "{text:?}");
+        found[usize::from(dropped)] = true;
     }
     assert_eq!(found, [true; 2]);
 }
