@@ -1,7 +1,7 @@
 //! The admin token: who has it may see other people's connections.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -57,6 +57,10 @@ fn create(path: &Path) -> io::Result<String> {
     file.write_all(format!("{token}\n").as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;
+    // Someone may copy the token now: it must be the same after a power cut.
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
     Ok(token)
 }
 

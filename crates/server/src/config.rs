@@ -11,6 +11,8 @@ use madang::{ForwardedHeader, TrustedProxies, WhenFull};
 use rooms::PresenceSettings;
 use serde::Deserialize;
 
+use crate::journal::Sweeps;
+
 /// Everything that can be set. The command line comes before the environment, both before the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// How much may come in.
     pub limits: Limits,
+    /// How long what is stored is kept.
+    pub retention: Retention,
     /// How messages are compressed.
     pub compression: Compression,
     /// How long things take.
@@ -105,6 +109,32 @@ pub struct Limits {
     pub journal_queue: usize,
 }
 
+/// How long what is stored is kept. What is not is deleted a little at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days for which closed sessions stay in the register; 0: for ever.
+    pub sessions_days: u32,
+    /// Days after which a guest who was not here cannot come back as the same user; 0: always.
+    pub guests_days: u32,
+    /// Seconds between two looks at what is to be deleted.
+    pub every_seconds: u32,
+    /// The logs of open rooms.
+    pub open: Keep,
+}
+
+/// How much of a room's log is kept: the newest messages, as far as no limit is passed. 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keep {
+    /// Messages of so many days.
+    pub days: u32,
+    /// So many messages.
+    pub events: u64,
+    /// Megabytes (2²⁰ bytes) of them: text and data, and 256 bytes for the rest of each.
+    pub megabytes: u32,
+}
+
 /// Compression of WebSocket messages (RFC 7692), for clients that offer it, as browsers do.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -162,6 +192,7 @@ impl Default for Config {
             access: Access::default(),
             proxy: Proxy::default(),
             limits: Limits::default(),
+            retention: Retention::default(),
             compression: Compression::default(),
             times: Times::default(),
             log: Log::default(),
@@ -192,6 +223,17 @@ impl Default for Limits {
             ring_events: 256,
             ring_bytes: 1024 * 1024,
             journal_queue: 16_384,
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            sessions_days: 90,
+            guests_days: 365,
+            every_seconds: 60,
+            open: Keep::default(),
         }
     }
 }
@@ -286,6 +328,18 @@ impl Config {
                 1,
                 1 << 20,
             ),
+            (
+                "retention.every_seconds",
+                self.retention.every_seconds.into(),
+                1,
+                DAY_MS / 1_000,
+            ),
+            (
+                "retention.open.events",
+                self.retention.open.events,
+                0,
+                1 << 48,
+            ),
             ("times.heartbeat_ms", times.heartbeat_ms, 10, DAY_MS),
             (
                 "times.presence_grace_ms",
@@ -359,6 +413,24 @@ impl Config {
         settings
     }
 
+    /// What is deleted, for the journal.
+    pub(crate) fn sweeps(&self) -> Sweeps {
+        let Retention {
+            sessions_days,
+            guests_days,
+            every_seconds,
+            open,
+        } = self.retention;
+        Sweeps {
+            retention: store::Retention {
+                open: open.limits(),
+                sessions: days(sessions_days),
+                guests: days(guests_days),
+            },
+            every: Duration::from_secs(every_seconds.into()),
+        }
+    }
+
     /// How presence is told.
     pub(crate) fn presence_settings(&self) -> PresenceSettings {
         PresenceSettings {
@@ -367,6 +439,22 @@ impl Config {
             ..PresenceSettings::default()
         }
     }
+}
+
+impl Keep {
+    /// The limits, for the store.
+    fn limits(self) -> store::Keep {
+        store::Keep {
+            age: days(self.days),
+            events: Some(self.events).filter(|events| *events > 0),
+            bytes: Some(u64::from(self.megabytes) << 20).filter(|bytes| *bytes > 0),
+        }
+    }
+}
+
+/// So many days; 0 is no limit.
+fn days(days: u32) -> Option<Duration> {
+    (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 60 * 60))
 }
 
 #[cfg(test)]
@@ -387,14 +475,19 @@ mod tests {
     fn the_shipped_file_shows_every_setting() {
         let shipped: toml::Table = SHIPPED.parse().unwrap();
         let debug = format!("{:?}", Config::default());
-        let count = |table: &toml::Table| -> usize {
-            table
-                .values()
-                .map(|value| value.as_table().map_or(1, toml::Table::len))
-                .sum()
-        };
-        // Every field of the structs shows as `name:` in the debug text; the seven tables are no settings.
-        assert_eq!(count(&shipped), debug.matches(": ").count() - 7, "{debug}");
+        fn count(table: &toml::Table) -> (usize, usize) {
+            let parts = table.values().map(|value| match value.as_table() {
+                Some(table) => {
+                    let (settings, tables) = count(table);
+                    (settings, tables + 1)
+                }
+                None => (1, 0),
+            });
+            parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+        }
+        // Every field of the structs shows as `name:` in the debug text, tables too.
+        let (settings, tables) = count(&shipped);
+        assert_eq!(settings + tables, debug.matches(": ").count(), "{debug}");
     }
 
     #[test]
@@ -414,6 +507,11 @@ mod tests {
                 "limits.journal_queue",
             ),
             ("[limits]\noutgoing_bytes = 100\n", "limits.outgoing_bytes"),
+            (
+                "[retention]\nevery_seconds = 0\n",
+                "retention.every_seconds is 0 and must be from 1",
+            ),
+            ("[retention.closed]\ndays = 1\n", "closed"),
             (
                 "[proxy]\ntrusted = [\"10.0.0.0/40\"]\n",
                 "proxy.trusted is wrong: '10.0.0.0/40' is neither",

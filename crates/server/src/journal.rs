@@ -5,16 +5,37 @@
 //! (delivery, the reply) runs on the same thread after the commit, in the order of the writes. So
 //! what is in memory changes in the order in which the file did, and nothing is delivered or
 //! acknowledged that is not on disk.
+//!
+//! While the disk takes nothing (it is full, locked, read-only or fails), every write is refused at
+//! once. A small write of its own tells when that is over.
 
-use std::{error::Error, thread};
+use std::{
+    error::Error,
+    thread,
+    time::{Duration, Instant},
+};
 
-use store::{CommitError, Outcome, Store, Write};
-use tokio::sync::{mpsc, oneshot};
+use store::{CommitError, Outcome, Retention, Store, Swept, Write};
+use tokio::{
+    sync::{
+        mpsc::{self, error::TryRecvError},
+        oneshot,
+    },
+    time::interval_at,
+};
 
 use crate::clock::now;
 
 /// Writes in one transaction at most: it bounds how long the first of them waits.
 const BATCH: usize = 256;
+/// Between two looks at what can wait, and at whether the disk takes writes again: shorter than what a
+/// client is asked to wait for.
+const TEND: Duration = Duration::from_millis(500);
+
+/// What of the thread's time deleting may take while there is something to write: one part in so many.
+const SHARE: u32 = 5;
+/// How long nothing must have been written for the thread to have time for more.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// The disk does not take writes now: nothing of what was asked is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +48,20 @@ type Then = Box<dyn FnOnce(Result<Outcome, Unavailable>) + Send>;
 
 enum Entry {
     Write(Write, Then),
+    /// Nothing, for the thread to look at what can wait.
+    Wake,
     /// The last entry: closes the database.
     Close(oneshot::Sender<()>),
 }
 
-/// Tells when the journal has ended by a fault. After a failed fsync nobody knows what is on disk:
-/// the server must stop, and the next start finds out.
+/// What is deleted, and how often that is looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Sweeps {
+    pub(crate) retention: Retention,
+    pub(crate) every: Duration,
+}
+
+/// Tells when the journal has ended by a fault: the database is damaged, and nothing may be added to it.
 pub(crate) struct Failure(oneshot::Receiver<Result<(), CommitError>>);
 
 impl Failure {
@@ -54,14 +83,21 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Starts the thread, which owns the database from now on. `queue` bounds the writes that wait.
-    pub(crate) fn start(store: Store, queue: usize) -> std::io::Result<(Self, Failure)> {
+    /// Must be called on a tokio runtime.
+    /// `sweeps` is what it deletes meanwhile.
+    pub(crate) fn start(
+        store: Store,
+        queue: usize,
+        sweeps: Sweeps,
+    ) -> std::io::Result<(Self, Failure)> {
         let (sender, receiver) = mpsc::channel(queue);
         let (ended, failure) = oneshot::channel();
         let thread = thread::Builder::new().name("journal".into());
         thread.spawn(move || {
             // A server that has stopped already needs not hear it.
-            let _ = ended.send(run(store, receiver));
+            let _ = ended.send(Writer::new(store, sweeps).run(receiver));
         })?;
+        tokio::spawn(wake(sender.downgrade()));
         Ok((Self { queue: sender }, Failure(failure)))
     }
 
@@ -110,71 +146,243 @@ impl Journal {
     }
 }
 
-fn run(mut store: Store, mut queue: mpsc::Receiver<Entry>) -> Result<(), CommitError> {
-    let mut writes = Vec::with_capacity(BATCH);
-    let mut thens = Vec::with_capacity(BATCH);
-    let mut closing = None;
-    while closing.is_none()
-        && let Some(mut entry) = queue.blocking_recv()
-    {
+/// Wakes a thread that has nothing to write.
+async fn wake(queue: mpsc::WeakSender<Entry>) {
+    let mut ticks = interval_at(tokio::time::Instant::now() + TEND, TEND);
+    loop {
+        ticks.tick().await;
+        let Some(queue) = queue.upgrade() else { return };
+        // One that has something to write looks by itself, and its queue is for writes.
+        if queue.capacity() == queue.max_capacity() {
+            let _ = queue.try_send(Entry::Wake);
+        }
+    }
+}
+
+/// What the thread has.
+struct Writer {
+    store: Store,
+    /// The batch that gathers.
+    writes: Vec<Write>,
+    thens: Vec<Then>,
+    /// Since when the disk takes nothing, and how many writes were refused for it.
+    down: Option<(Instant, usize)>,
+    /// Whether what can wait failed last time: it is logged once.
+    untended: bool,
+    tended: Instant,
+    /// When something was last written.
+    wrote: Instant,
+    sweeps: Sweeps,
+    /// When the next step of a sweep, or the next sweep, may be.
+    sweep_at: Instant,
+    /// Whether a sweep has deleted what makes the file smaller.
+    giving_back: bool,
+}
+
+impl Writer {
+    fn new(store: Store, sweeps: Sweeps) -> Self {
+        let now = Instant::now();
+        Self {
+            store,
+            writes: Vec::with_capacity(BATCH),
+            thens: Vec::with_capacity(BATCH),
+            down: None,
+            untended: false,
+            tended: now,
+            wrote: now,
+            // The first soon: an earlier run may have ended in the middle of one.
+            sweep_at: now + sweeps.every.min(TEND),
+            sweeps,
+            giving_back: false,
+        }
+    }
+
+    fn run(mut self, mut queue: mpsc::Receiver<Entry>) -> Result<(), CommitError> {
+        let mut closing = None;
+        while closing.is_none()
+            && let Some(entry) = self.next(&mut queue)?
+        {
+            closing = self.gather(entry, &mut queue);
+            let idle = self.writes.is_empty();
+            self.commit()?;
+            self.sweep()?;
+            if self.tended.elapsed() >= TEND {
+                self.tend(idle)?;
+            }
+        }
+        if let Err(error) = self.store.close(now()) {
+            tracing::error!(
+                error = said(&error),
+                "the database was not closed well; it is checked at the next start"
+            );
+        }
+        if let Some(closed) = closing {
+            let _ = closed.send(());
+        }
+        Ok(())
+    }
+
+    /// The next entry. Until there is one, what can wait is done if nobody has written for a while.
+    fn next(&mut self, queue: &mut mpsc::Receiver<Entry>) -> Result<Option<Entry>, CommitError> {
+        loop {
+            match queue.try_recv() {
+                Ok(entry) => return Ok(Some(entry)),
+                Err(TryRecvError::Empty) if self.is_quiet() && self.sweep()? => {}
+                Err(_) => return Ok(queue.blocking_recv()),
+            }
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.wrote.elapsed() >= QUIET
+    }
+
+    /// Deletes a little of what is not to be kept any more, if its time has come; whether there is more to
+    /// do at once.
+    fn sweep(&mut self) -> Result<bool, CommitError> {
+        let began = Instant::now();
+        if began < self.sweep_at || self.down.is_some() {
+            return Ok(false);
+        }
+        let quiet = self.is_quiet();
+        let more = if self.giving_back {
+            // That is for idle times: whoever writes may use the space.
+            let more = if quiet {
+                self.store.give_back()
+            } else {
+                Ok(true)
+            };
+            more.inspect(|more| self.giving_back = *more)
+        } else {
+            let swept = self.store.sweep(&self.sweeps.retention, now());
+            swept.map(|swept| {
+                self.giving_back = swept == Swept::All;
+                true
+            })
+        };
+        let more = match more {
+            Ok(more) => more,
+            Err(error) => {
+                self.fail(error)?;
+                false
+            }
+        };
+        self.sweep_at = match (more, quiet) {
+            (false, _) => Instant::now() + self.sweeps.every,
+            (true, true) => began,
+            (true, false) => Instant::now() + (SHARE - 1) * began.elapsed(),
+        };
+        Ok(more && quiet)
+    }
+
+    /// Takes what waits, up to a batch; the answer to `Close` if that is the last of it.
+    fn gather(
+        &mut self,
+        mut entry: Entry,
+        queue: &mut mpsc::Receiver<Entry>,
+    ) -> Option<oneshot::Sender<()>> {
         loop {
             match entry {
                 Entry::Write(write, then) => {
-                    writes.push(write);
-                    thens.push(then);
+                    self.writes.push(write);
+                    self.thens.push(then);
                 }
-                Entry::Close(closed) => {
-                    closing = Some(closed);
-                    break;
+                Entry::Wake => {}
+                Entry::Close(closed) => return Some(closed),
+            }
+            if self.writes.len() == BATCH {
+                return None;
+            }
+            entry = queue.try_recv().ok()?;
+        }
+    }
+
+    /// Stores what is gathered, and does what follows. An error is one after which nothing may be stored
+    /// any more.
+    fn commit(&mut self) -> Result<(), CommitError> {
+        if self.writes.is_empty() {
+            return Ok(());
+        }
+        self.wrote = Instant::now();
+        if let Some((_, refused)) = &mut self.down {
+            *refused += self.writes.len();
+            self.refuse();
+            return Ok(());
+        }
+        match self.store.commit(&self.writes) {
+            Ok(outcomes) => {
+                self.writes.clear();
+                for (then, outcome) in self.thens.drain(..).zip(outcomes) {
+                    then(Ok(outcome));
                 }
+                let checkpoint = self.store.checkpoint();
+                self.tended_to(checkpoint)
             }
-            if writes.len() == BATCH {
-                break;
-            }
-            match queue.try_recv() {
-                Ok(next) => entry = next,
-                Err(_) => break,
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// A batch was not stored. Whoever is told so may count on it, so what it left is written over first.
+    fn fail(&mut self, error: CommitError) -> Result<(), CommitError> {
+        let writes = self.writes.len();
+        tracing::error!(error = said(&error), writes, "nothing was stored");
+        let damaged = matches!(error, CommitError::Damaged(_));
+        if damaged || self.store.probe().is_err() {
+            self.down = Some((Instant::now(), writes));
+        }
+        self.refuse();
+        if damaged { Err(error) } else { Ok(()) }
+    }
+
+    /// Tells everyone in the batch that nothing of it is stored.
+    fn refuse(&mut self) {
+        self.writes.clear();
+        for then in self.thens.drain(..) {
+            then(Err(Unavailable));
+        }
+    }
+
+    /// Looks whether the disk takes writes again, and does what can wait.
+    fn tend(&mut self, idle: bool) -> Result<(), CommitError> {
+        self.tended = Instant::now();
+        if let Some((since, refused)) = self.down {
+            match self.store.probe() {
+                Ok(()) => {
+                    self.down = None;
+                    let down_ms = since.elapsed().as_millis() as u64;
+                    tracing::info!(down_ms, refused, "storage takes writes again");
+                }
+                Err(error @ CommitError::Damaged(_)) => return Err(error),
+                Err(_) => return Ok(()),
             }
         }
-        commit(&mut store, &mut writes, &mut thens)?;
+        let tended = self.store.tend(idle);
+        self.tended_to(tended)
     }
-    if let Err(error) = store.close(now()) {
-        tracing::error!(%error, "the database was not closed well; it is checked at the next start");
+
+    /// What can wait may fail, and is tried again; unless the database is damaged.
+    fn tended_to(&mut self, outcome: Result<(), CommitError>) -> Result<(), CommitError> {
+        let failed = outcome.is_err();
+        match outcome {
+            Err(error @ CommitError::Damaged(_)) => return Err(error),
+            Err(error) if !self.untended => tracing::error!(
+                error = said(&error),
+                "the write-ahead log cannot be carried into the database file; messages are \
+                 stored all the same, and it is tried again"
+            ),
+            _ => {}
+        }
+        self.untended = failed;
+        Ok(())
     }
-    if let Some(closed) = closing {
-        let _ = closed.send(());
-    }
-    Ok(())
 }
 
-/// Stores what is gathered. An error is one after which nothing can be stored any more.
-fn commit(
-    store: &mut Store,
-    writes: &mut Vec<Write>,
-    thens: &mut Vec<Then>,
-) -> Result<(), CommitError> {
-    if writes.is_empty() {
-        return Ok(());
+/// An error with its cause.
+fn said(error: &CommitError) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
-    match store.commit(writes) {
-        Ok(outcomes) => {
-            for (then, outcome) in thens.drain(..).zip(outcomes) {
-                then(Ok(outcome));
-            }
-        }
-        Err(error) => {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(%error, cause, writes = writes.len(), "nothing was stored");
-            for then in thens.drain(..) {
-                then(Err(Unavailable));
-            }
-            if matches!(error, CommitError::Broken(_)) {
-                return Err(error);
-            }
-        }
-    }
-    writes.clear();
-    Ok(())
 }
 
 #[cfg(test)]
@@ -182,6 +390,13 @@ mod tests {
     use rooms::{RoomName, SessionId};
 
     use super::*;
+
+    fn nothing() -> Sweeps {
+        Sweeps {
+            retention: Retention::default(),
+            every: Duration::from_secs(60),
+        }
+    }
 
     fn subscribe(room: &str) -> Write {
         Write::Subscribe {
@@ -196,7 +411,7 @@ mod tests {
     async fn what_is_written_is_answered_in_its_order_and_stored_before_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let (store, readers, _) = Store::open(folder.path(), now()).unwrap();
-        let (journal, _failure) = Journal::start(store, 100).unwrap();
+        let (journal, _failure) = Journal::start(store, 100, nothing()).unwrap();
         let (sender, mut order) = mpsc::channel(100);
         for number in 0..50 {
             let sender = sender.clone();
@@ -217,7 +432,7 @@ mod tests {
     async fn a_full_queue_is_said_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let (store, ..) = Store::open(folder.path(), now()).unwrap();
-        let (journal, _failure) = Journal::start(store, 1).unwrap();
+        let (journal, _failure) = Journal::start(store, 1, nothing()).unwrap();
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let (began, begins) = oneshot::channel();
         journal.submit(subscribe("first"), move |_| {
@@ -243,7 +458,7 @@ mod tests {
     async fn a_panic_on_the_thread_is_told_and_what_waits_is_answered() {
         let folder = tempfile::tempdir().unwrap();
         let (store, ..) = Store::open(folder.path(), now()).unwrap();
-        let (journal, failure) = Journal::start(store, 100).unwrap();
+        let (journal, failure) = Journal::start(store, 100, nothing()).unwrap();
         journal.submit(subscribe("first"), |_| panic!("on purpose"));
         assert!(failure.wait().await.to_string().contains("panicked"));
         assert_eq!(journal.write(subscribe("second")).await, Err(Unavailable));

@@ -16,6 +16,7 @@
 //! | `refused` | errors as HTTP answers |
 //! | `clock` | the time |
 //! | [`talk`] | `madang chat`, a chat in the terminal |
+//! | [`upkeep`] | `madang backup`, `restore` and `check` |
 //!
 //! A message's way is `chat` → `journal` → (stored) → `live` → every session of the room, and then the
 //! sender's `ok`.
@@ -33,4 +34,5 @@ mod refused;
 mod rest;
 pub mod serve;
 pub mod talk;
+pub mod upkeep;
 mod yard;

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use madang_server::{
     config::{Config, Log, LogFormat},
     serve::Server,
-    talk,
+    talk, upkeep,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -38,6 +38,9 @@ enum Command {
     Serve(Serve),
     /// Talk in a room from the terminal.
     Chat(talk::Options),
+    Backup(upkeep::Backup),
+    Restore(upkeep::Restore),
+    Check(upkeep::Check),
 }
 
 #[derive(Args)]
@@ -58,6 +61,9 @@ fn main() -> ExitCode {
     let outcome = match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(options) => run_server(options),
         Command::Chat(options) => run_chat(options),
+        Command::Backup(options) => upkeep::backup(options),
+        Command::Restore(options) => upkeep::restore(options),
+        Command::Check(options) => upkeep::check(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

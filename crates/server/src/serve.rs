@@ -88,7 +88,8 @@ impl Server {
                 "the server had stopped without closing; its open sessions are closed now"
             );
         }
-        let (journal, failure) = Journal::start(store, config.limits.journal_queue)?;
+        let (journal, failure) =
+            Journal::start(store, config.limits.journal_queue, config.sweeps())?;
         let limits = &config.limits;
         let ring = RingLimits {
             frames: limits.ring_events,

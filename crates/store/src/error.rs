@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
-use rusqlite::ffi;
 
 /// Why the data folder cannot be used. Each says where, what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +51,16 @@ pub enum OpenError {
         found: String,
         /// The last migration that this version has.
         known: String,
+    },
+    /// A restore was broken off.
+    #[error(
+        "a backup was being restored into {}, and that has not been finished; run `madang restore` \
+         again, or, to go on without it, put the files of the newest folder replaced-… back and \
+         delete madang.db.restoring", path.display()
+    )]
+    Unfinished {
+        /// The data folder.
+        path: PathBuf,
     },
     /// The schema cannot be brought up to date.
     #[error(
@@ -112,32 +121,117 @@ impl OpenError {
     }
 }
 
+/// Why a database could not be checked, copied or put back.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// There is no such file.
+    #[error("there is no database {}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is such a file.
+    #[error("{} is there already; nothing is written over: choose another name", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged, or something in it is not as it must be.
+    #[error("{} is not sound: {finding}; `madang check` tells all that is wrong", path.display())]
+    Unsound {
+        /// The file.
+        path: PathBuf,
+        /// The first that was found.
+        finding: String,
+    },
+    /// It cannot be written.
+    #[error(
+        "{} cannot be written: {reason}; check that its folder is there, that this user may write \
+         to it, and that the disk is not full", path.display()
+    )]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// It cannot be read.
+    #[error("{} cannot be read: {reason}", path.display())]
+    NotRead {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Open(OpenError),
+}
+
+impl FileError {
+    /// What an error of SQLite means for someone who works with `path`.
+    pub(crate) fn of(path: &Path, error: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        let reason = error.to_string();
+        match error.sqlite_error_code() {
+            _ if Self::is_damage(&error) => Self::Unsound {
+                path,
+                finding: reason,
+            },
+            Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => Self::NotWritten { path, reason },
+            _ => Self::NotRead { path, reason },
+        }
+    }
+
+    pub(crate) fn not_written(path: &Path, error: &std::io::Error) -> Self {
+        Self::NotWritten {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }
+    }
+
+    /// Whether an error tells of a fault in the file.
+    pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+        use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType};
+        match error {
+            FromSqlConversionFailure(..) | InvalidColumnType(..) => true,
+            error => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            ),
+        }
+    }
+}
+
 /// Why a batch was not written. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The disk is full. The next batch may fit.
-    #[error("the disk is full")]
+    #[error("the disk is full; make room on it")]
     Full(#[source] rusqlite::Error),
+    /// Another program has held the file for longer than is waited for.
+    #[error("another program has locked the database; end its transaction")]
+    Locked(#[source] rusqlite::Error),
+    /// The disk refused to read, write or sync; later it may not.
+    #[error("the disk failed, or refused; see to it")]
+    Disk(#[source] rusqlite::Error),
     /// The next batch may succeed.
     #[error("the database did not take the batch")]
     Failed(#[source] rusqlite::Error),
-    /// The disk may have lost what it confirmed, or the file is damaged. Whoever owns the store
-    /// must stop: only opening the file anew tells what it holds.
-    #[error("the database file cannot be trusted any more")]
-    Broken(#[source] rusqlite::Error),
+    /// The file is damaged. Whoever owns the store must stop: nothing may be added to it.
+    #[error("the database is damaged; stop, and see what `madang check` finds")]
+    Damaged(#[source] rusqlite::Error),
 }
 
 impl From<rusqlite::Error> for CommitError {
     fn from(error: rusqlite::Error) -> Self {
-        let code = error
-            .sqlite_error()
-            .map(|error| (error.code, error.extended_code));
-        match code {
-            Some((ErrorCode::DiskFull, _)) => Self::Full(error),
-            Some((ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _)) => Self::Broken(error),
-            // After a failed fsync the kernel may have dropped the pages, and a second fsync
-            // succeeds without them.
-            Some((_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) => Self::Broken(error),
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(error),
+            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                Self::Disk(error)
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
             _ => Self::Failed(error),
         }
     }
@@ -150,6 +244,8 @@ pub struct ReadError(#[from] rusqlite::Error);
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::ffi;
+
     use super::*;
 
     fn commit_error(code: i32) -> CommitError {
@@ -157,36 +253,40 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failed_sync_or_a_damage_the_file_is_not_trusted() {
-        for code in [
-            ffi::SQLITE_IOERR_FSYNC,
-            ffi::SQLITE_IOERR_DIR_FSYNC,
-            ffi::SQLITE_CORRUPT,
-            ffi::SQLITE_CORRUPT_INDEX,
-            ffi::SQLITE_NOTADB,
-        ] {
-            assert!(
-                matches!(commit_error(code), CommitError::Broken(_)),
-                "{code}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_may_pass_can_be_tried_again() {
-        assert!(matches!(
-            commit_error(ffi::SQLITE_FULL),
-            CommitError::Full(_)
-        ));
-        for code in [
-            ffi::SQLITE_BUSY,
-            ffi::SQLITE_IOERR_WRITE,
-            ffi::SQLITE_IOERR_READ,
-        ] {
-            assert!(
-                matches!(commit_error(code), CommitError::Failed(_)),
-                "{code}"
-            );
+    fn a_damaged_file_is_told_from_what_may_pass() {
+        use CommitError::{Damaged, Disk, Failed, Full, Locked};
+        type Kind = fn(rusqlite::Error) -> CommitError;
+        let kinds: [(Kind, &[i32]); 5] = [
+            (
+                Damaged,
+                &[
+                    ffi::SQLITE_CORRUPT,
+                    ffi::SQLITE_CORRUPT_INDEX,
+                    ffi::SQLITE_NOTADB,
+                ],
+            ),
+            (Full, &[ffi::SQLITE_FULL]),
+            (Locked, &[ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_TIMEOUT]),
+            (
+                Disk,
+                &[
+                    ffi::SQLITE_IOERR_FSYNC,
+                    ffi::SQLITE_IOERR_DIR_FSYNC,
+                    ffi::SQLITE_IOERR_WRITE,
+                    ffi::SQLITE_IOERR_READ,
+                    ffi::SQLITE_READONLY,
+                    ffi::SQLITE_CANTOPEN,
+                ],
+            ),
+            (Failed, &[ffi::SQLITE_CONSTRAINT, ffi::SQLITE_NOMEM]),
+        ];
+        for (kind, codes) in kinds {
+            for &code in codes {
+                let expected = kind(rusqlite::Error::InvalidQuery);
+                let same = std::mem::discriminant(&expected)
+                    == std::mem::discriminant(&commit_error(code));
+                assert!(same, "{code}");
+            }
         }
     }
 }

@@ -9,6 +9,8 @@
 //! log can know (does the room exist, was this key used before). Values come in checked, as the
 //! types of `rooms`, and go out as they came in.
 //!
+//! [`backup`], [`restore`] and [`check`] work on the file as a whole.
+//!
 //! Start with [`Store::open`] and [`Store::commit`]; the schema is in `migrations/sqlite`, with a
 //! comment wherever a column's name does not say it all.
 //!
@@ -32,25 +34,32 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod backup;
+mod check;
 mod commit;
 mod error;
 mod history;
 mod open;
 mod readers;
 mod register;
+mod retention;
 mod room;
 mod row;
 #[cfg(test)]
 mod testing;
 mod token;
+mod wal;
 mod write;
 
+pub use backup::{Restored, backup, restore};
+pub use check::{Report, check};
 pub use commit::Store;
-pub use error::{CommitError, OpenError, ReadError};
+pub use error::{CommitError, FileError, OpenError, ReadError};
 pub use history::HistoryPage;
 pub use open::Recovery;
 pub use readers::Readers;
 pub use register::{Closed, RoomKind, RoomSummary, SessionFilter, SessionRow, SessionState};
+pub use retention::{Keep, Retention, Swept};
 pub use room::RoomHead;
 pub use token::TokenHash;
 pub use write::{Outcome, Write};

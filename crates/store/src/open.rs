@@ -1,7 +1,7 @@
 //! Opening the data folder: nobody else may have it, the file must be sound, and what an earlier
 //! run left behind is put in order.
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,10 +10,16 @@ use rooms::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::error::OpenError;
+use crate::wal::{self, Wal};
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
 }
+
+/// The database's file in the data folder.
+pub(crate) const DATABASE: &str = "madang.db";
+/// There while a backup is put into its place.
+pub(crate) const RESTORING: &str = "madang.db.restoring";
 
 /// The first SQLite in which connections that reset the WAL at one moment cannot damage the file.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -34,6 +40,7 @@ pub struct Recovery {
 /// A data folder that belongs to this process.
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
+    pub(crate) wal: Wal,
     pub(crate) database: PathBuf,
     /// Held for as long as the folder is in use; the system releases it when the process ends in
     /// whatever way.
@@ -49,17 +56,26 @@ pub(crate) fn open(folder: &Path, now: Timestamp) -> Result<Opened, OpenError> {
         });
     }
     let lock = lock(folder)?;
-    let database = folder.join("madang.db");
+    if folder.join(RESTORING).exists() {
+        return Err(OpenError::Unfinished {
+            path: folder.to_owned(),
+        });
+    }
+    let database = folder.join(DATABASE);
     // SQLite would make it readable to everyone; its other files are made like this one.
     private_file(&database).map_err(|error| not_writable(&database, error))?;
+    // A file that is new is there after a power cut only if its folder was synced too.
+    sync_folder(folder).map_err(|error| not_writable(folder, error))?;
     let failed = |error| OpenError::of(&database, error);
-    let mut connection = Connection::open(&database).map_err(failed)?;
-    configure(&connection).map_err(failed)?;
+    let wal = Wal::default();
+    let mut connection = connect(&database, &wal).map_err(failed)?;
     check(&connection, &database)?;
+    wal::carry_all(&connection).map_err(failed)?;
     migrate(&mut connection, &database)?;
     let (run, recovery) = start_run(&mut connection, now).map_err(failed)?;
     Ok(Opened {
         connection,
+        wal,
         database,
         lock,
         run,
@@ -76,15 +92,30 @@ fn not_writable(path: &Path, error: io::Error) -> OpenError {
 
 /// Opens a file for writing; one that is new is its owner's alone (mode 0600).
 fn private_file(path: &Path) -> io::Result<File> {
+    private_options().create(true).truncate(false).open(path)
+}
+
+pub(crate) fn private_options() -> OpenOptions {
     let mut options = File::options();
-    options.create(true).truncate(false).write(true);
+    options.write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options
+}
+
+/// Makes the folder's list of files durable, and its own place in the folder above as far as this user
+/// may.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.canonicalize()?.parent()
+        && let Ok(parent) = File::open(parent)
+    {
+        let _ = parent.sync_all();
+    }
+    File::open(folder)?.sync_all()
 }
 
 /// Takes the folder for this process, and makes it if need be, for its owner alone (mode 0700).
-fn lock(folder: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -103,12 +134,20 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Opens the file for the writer.
+pub(crate) fn connect(database: &Path, wal: &Wal) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(database)?;
+    configure(&connection)?;
+    wal.count(&mut connection)?;
+    Ok(connection)
+}
+
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     // page_size and auto_vacuum take effect when the file is made, so they come first.
     // synchronous=FULL is what makes `ok` mean stored: in WAL mode NORMAL does not sync at a
-    // commit. The checkpoint of 4000 pages (16 MB) kept the pauses shortest in measurements.
+    // commit. When to checkpoint is for `Wal` to say.
     connection.execute_batch(
         "PRAGMA page_size = 4096;
          PRAGMA auto_vacuum = INCREMENTAL;
@@ -118,7 +157,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA cache_size = -65536;
          PRAGMA temp_store = MEMORY;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA wal_autocheckpoint = 4000;",
+         PRAGMA wal_autocheckpoint = 0;",
     )
 }
 
@@ -137,25 +176,18 @@ fn check(connection: &Connection, database: &Path) -> Result<(), OpenError> {
 }
 
 fn migrate(connection: &mut Connection, database: &Path) -> Result<(), OpenError> {
-    let runner = migrations::migrations::runner();
-    let known = runner
-        .get_migrations()
-        .iter()
-        .max_by_key(|migration| migration.version());
-    let known = known.map(|last| (i64::from(last.version()), last.name().to_owned()));
     let found = last_migration(connection).map_err(|error| OpenError::of(database, error))?;
-    if found.as_ref().map(|(version, _)| version) > known.as_ref().map(|(version, _)| version) {
-        let name = |migration: Option<(i64, String)>| {
-            migration.map_or_else(String::new, |(version, name)| format!("V{version}__{name}"))
-        };
-        let path = database.to_owned();
+    if let Some((version, name)) = found
+        && is_newer(version)
+    {
+        let (version_known, name_known) = last_known();
         return Err(OpenError::Newer {
-            path,
-            found: name(found),
-            known: name(known),
+            path: database.to_owned(),
+            found: migration_name(version, &name),
+            known: migration_name(version_known, &name_known),
         });
     }
-    match runner.run(connection) {
+    match migrations::migrations::runner().run(connection) {
         Ok(_) => Ok(()),
         Err(error) => Err(OpenError::Migration {
             path: database.to_owned(),
@@ -164,8 +196,28 @@ fn migrate(connection: &mut Connection, database: &Path) -> Result<(), OpenError
     }
 }
 
+/// The last migration that this version has.
+fn last_known() -> (i64, String) {
+    let runner = migrations::migrations::runner();
+    let known = runner.get_migrations().iter().map(|migration| {
+        let name = migration.name().to_owned();
+        (i64::from(migration.version()), name)
+    });
+    known.max().unwrap_or_default()
+}
+
+/// Whether this version does not know a schema of this version.
+pub(crate) fn is_newer(version: i64) -> bool {
+    version > last_known().0
+}
+
+/// A migration as its file is called.
+pub(crate) fn migration_name(version: i64, name: &str) -> String {
+    format!("V{version}__{name}")
+}
+
 /// The last migration that the file has had; none of a new file.
-fn last_migration(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
+pub(crate) fn last_migration(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
     if !connection.table_exists(None, "refinery_schema_history")? {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! A few connections that only read, shared by any number of threads.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -19,11 +19,19 @@ const CONNECTIONS: usize = 4;
 pub struct Readers(Arc<Pool>);
 
 struct Pool {
-    /// Each is locked for the length of one read.
-    connections: Vec<Mutex<Connection>>,
+    database: PathBuf,
+    places: Vec<Place>,
     /// Spreads those who must wait.
     turn: AtomicUsize,
 }
+
+/// A connection, locked for the length of one read; made by whoever finds none.
+type Place = Mutex<Option<Connection>>;
+
+/// Nobody reads while this is held, and nobody has the file open to read.
+pub(crate) struct Paused<'a>(
+    #[expect(dead_code, reason = "it is held")] Vec<MutexGuard<'a, Option<Connection>>>,
+);
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,11 +40,13 @@ impl fmt::Debug for Readers {
 }
 
 impl Readers {
+    /// The first connection is made at once, so that a file that cannot be read is found now.
     pub(crate) fn open(database: &Path) -> rusqlite::Result<Self> {
-        let connections = (0..CONNECTIONS).map(|_| connect(database).map(Mutex::new));
-        let connections = connections.collect::<Result<_, _>>()?;
+        let mut places: Vec<Place> = (0..CONNECTIONS).map(|_| Mutex::default()).collect();
+        places[0] = Mutex::new(Some(connect(database)?));
         Ok(Self(Arc::new(Pool {
-            connections,
+            database: database.to_owned(),
+            places,
             turn: AtomicUsize::new(0),
         })))
     }
@@ -46,28 +56,54 @@ impl Readers {
         &self,
         read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, ReadError> {
-        let mut connection = self.0.lend();
-        let transaction = connection.transaction()?;
-        let value = read(&transaction)?;
-        transaction.commit()?;
-        Ok(value)
+        let mut place = self.0.lend();
+        let connection = match &mut *place {
+            Some(connection) => connection,
+            none => none.insert(connect(&self.0.database)?),
+        };
+        let value = read_with(connection, read);
+        if value.is_err() {
+            // The next read begins with nothing that this one may have left.
+            *place = None;
+        }
+        Ok(value?)
+    }
+
+    /// Waits until nobody reads, and closes the connections.
+    pub(crate) fn pause(&self) -> Paused<'_> {
+        let places = self.0.places.iter().map(|place| {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            *place = None;
+            place
+        });
+        Paused(places.collect())
     }
 }
 
+fn read_with<T>(
+    connection: &mut Connection,
+    read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction()?;
+    let value = read(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}
+
 impl Pool {
-    /// A connection that is free, or the next one to become so of those whose turn it is.
+    /// A place that is free, or the next one to become so of those whose turn it is.
     ///
     /// A reader that panicked leaves nothing behind but a transaction, which its fall rolled back.
-    fn lend(&self) -> MutexGuard<'_, Connection> {
-        for connection in &self.connections {
-            match connection.try_lock() {
-                Ok(connection) => return connection,
+    fn lend(&self) -> MutexGuard<'_, Option<Connection>> {
+        for place in &self.places {
+            match place.try_lock() {
+                Ok(place) => return place,
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        self.connections[turn]
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.places.len();
+        self.places[turn]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -33,6 +33,19 @@ pub enum RoomKind {
     Open,
 }
 
+impl RoomKind {
+    /// As it is stored.
+    pub(crate) fn parse(kind: &str) -> Result<Self, Unknown> {
+        match kind {
+            "open" => Ok(Self::Open),
+            _ => Err(Unknown {
+                what: "kind of room",
+                value: kind.to_owned(),
+            }),
+        }
+    }
+}
+
 /// Which sessions to list, newest first. What is `None` does not narrow the list.
 #[derive(Debug, Clone)]
 pub struct SessionFilter {
@@ -139,13 +152,7 @@ fn read_room(row: &Row<'_>) -> rusqlite::Result<RoomSummary> {
     let last_at: Option<i64> = row.get("at")?;
     Ok(RoomSummary {
         name: parsed(row, "name", RoomName::parse)?,
-        kind: parsed(row, "kind", |kind| match kind {
-            "open" => Ok(RoomKind::Open),
-            _ => Err(Unknown {
-                what: "kind of room",
-                value: kind.to_owned(),
-            }),
-        })?,
+        kind: parsed(row, "kind", RoomKind::parse)?,
         created_at: row::timestamp(row, "created_at")?,
         head: head.map_or_else(|| row.get("before"), Ok)?,
         last_at: last_at.map(Timestamp::from_millis),

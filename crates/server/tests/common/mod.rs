@@ -17,6 +17,7 @@ use std::{
 };
 
 use client::{Client, Incoming, Options};
+use disk::Disk;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) scheme: String,
     pub(crate) host: String,
     folder: TempDir,
+    /// What its data folder is on, where a test has it fail.
+    pub(crate) disk: Option<Disk>,
 }
 
 impl Server {
@@ -44,14 +47,30 @@ impl Server {
 
     /// Starts with a configuration, in a folder with what it names.
     pub(crate) fn start_in(folder: TempDir, config: &str) -> Self {
+        Self::launch_in(folder, config, None)
+    }
+
+    /// Starts with a configuration, on a disk that fails as it is told.
+    pub(crate) fn start_on_disk(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(&folder.path().join("data")).unwrap();
+        Self::launch_in(folder, config, Some(disk))
+    }
+
+    fn launch_in(folder: TempDir, config: &str, disk: Option<Disk>) -> Self {
         fs::write(folder.path().join("madang.toml"), config).unwrap();
-        let (child, scheme, host) = launch(folder.path(), "127.0.0.1:0");
+        let (child, scheme, host) = launch(folder.path(), "127.0.0.1:0", disk.as_ref());
         Self {
             child,
             scheme,
             host,
             folder,
+            disk,
         }
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        self.disk.as_ref().unwrap()
     }
 
     /// Ends it at once, as a power cut would.
@@ -62,7 +81,8 @@ impl Server {
 
     /// Starts it again on the same folder and port.
     pub(crate) fn restart(&mut self) {
-        (self.child, self.scheme, self.host) = launch(self.folder.path(), &self.host);
+        let disk = self.disk.as_ref();
+        (self.child, self.scheme, self.host) = launch(self.folder.path(), &self.host, disk);
     }
 
     /// Asks it to end, with SIGTERM.
@@ -172,13 +192,16 @@ pub(crate) fn madang(arguments: &[&str]) -> Command {
     command
 }
 
-fn launch(folder: &Path, listen: &str) -> (Child, String, String) {
-    let mut child = madang(&["serve", "--listen", listen, "--config", "madang.toml"])
+fn launch(folder: &Path, listen: &str, disk: Option<&Disk>) -> (Child, String, String) {
+    let mut command = madang(&["serve", "--listen", listen, "--config", "madang.toml"]);
+    command
         .args(["--data", "data"])
         .current_dir(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stdout(Stdio::piped());
+    if let Some(disk) = disk {
+        disk.attach(&mut command);
+    }
+    let mut child = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)

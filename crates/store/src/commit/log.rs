@@ -13,7 +13,7 @@ use crate::row;
 use crate::write::Outcome;
 
 /// How long a key stands for its message.
-const KEY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const KEY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many heads are kept in memory, at some 200 bytes each, before all are read anew.
 const HEADS: usize = 100_000;
@@ -39,6 +39,13 @@ impl Heads {
             self.0.insert(name.clone(), room);
         }
         Ok(self.0.get_mut(name))
+    }
+
+    /// A log begins with this event from now on.
+    pub(super) fn begin_with(&mut self, name: &RoomName, first: Seq) {
+        if let Some(room) = self.0.get_mut(name) {
+            room.head.first = first;
+        }
     }
 
     /// Forgets all of them: the file knows better.

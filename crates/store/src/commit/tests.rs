@@ -376,7 +376,7 @@ fn the_file_is_durable_at_each_commit_and_bounded_beside() {
         ("foreign_keys", 1),
         ("auto_vacuum", 2),
         ("page_size", 4096),
-        ("wal_autocheckpoint", 4000),
+        ("wal_autocheckpoint", 0),
         ("journal_size_limit", 67_108_864),
     ] {
         assert_eq!(setting(name), Value::from(value), "{name}");

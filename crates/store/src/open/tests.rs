@@ -241,3 +241,51 @@ fn sessions_still_open_at_the_end_of_a_run_end_with_it() {
     let closed = "SELECT closed_at FROM sessions WHERE close_code = 1006";
     assert_eq!(fixture.number(closed), Some(at(10).as_millis()));
 }
+
+/// `docs/operations.md`, for operators: a table of columns for each table, and queries.
+const OPERATIONS: &str = include_str!("../../../../docs/operations.md");
+
+#[test]
+fn the_documented_schema_is_the_real_one() {
+    let fixture = Fixture::new();
+    let columns = "
+        SELECT m.name || '.' || c.name || ' ' || c.type FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
+        WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'refinery_schema_history'";
+    let real = fixture.readers.read(|connection| {
+        let mut statement = connection.prepare(columns)?;
+        let columns = statement.query_map([], |row| row.get::<_, String>(0))?;
+        columns.collect::<Result<std::collections::BTreeSet<_>, _>>()
+    });
+    let mut documented = std::collections::BTreeSet::new();
+    for section in OPERATIONS.split("\n### ").skip(1) {
+        let table = section.lines().next().unwrap();
+        for line in section.lines() {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            if let ["", column, kind @ ("TEXT" | "INTEGER" | "BLOB"), ..] = cells[..] {
+                documented.insert(format!("{table}.{column} {kind}"));
+            }
+        }
+    }
+    assert_eq!(documented, real.unwrap());
+}
+
+#[test]
+fn the_documented_queries_run() {
+    let fixture = Fixture::with_room();
+    let sql = OPERATIONS.split("```sql\n").nth(1).unwrap();
+    let sql = sql.split("```").next().unwrap();
+    let queries: Vec<_> = sql
+        .split(";\n")
+        .filter(|query| !query.trim().is_empty())
+        .collect();
+    assert_eq!(queries.len(), 4);
+    for query in queries {
+        let ran = fixture.readers.read(|connection| {
+            let mut statement = connection.prepare(query)?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        });
+        assert!(ran.is_ok(), "{query}: {ran:?}");
+    }
+}
