@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use websocket::CloseCode;
 
 use crate::session::{AnySession, SessionId};
@@ -26,6 +27,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     open: HashMap<SessionId, AnySession>,
+    /// Whoever waits for the end of a session: its sender is dropped then.
+    awaited: HashMap<SessionId, Vec<oneshot::Sender<()>>>,
     /// Whether nobody comes in any more.
     draining: bool,
 }
@@ -49,6 +52,19 @@ impl Sessions {
     /// All of them, as they are now.
     pub fn all(&self) -> Vec<AnySession> {
         self.state().open.values().cloned().collect()
+    }
+
+    /// Waits until a session has ended, its `on_close` included; not at all for one that is not open.
+    pub fn ended(&self, id: SessionId) -> impl Future<Output = ()> + Send + use<> {
+        let (end, ended) = oneshot::channel();
+        let mut state = self.state();
+        if state.open.contains_key(&id) {
+            let awaited = state.awaited.entry(id).or_default();
+            // Those who gave up waiting are no more.
+            awaited.retain(|end| !end.is_closed());
+            awaited.push(end);
+        }
+        async { _ = ended.await }
     }
 
     /// Closes all of them, each as [`Session::close`](crate::Session::close) does.
@@ -89,6 +105,7 @@ impl Sessions {
     pub(crate) fn leave(&self, session: SessionId) {
         let mut state = self.state();
         state.open.remove(&session);
+        state.awaited.remove(&session);
         if state.open.is_empty() {
             self.0.empty.notify_waiters();
         }

@@ -103,14 +103,15 @@ impl Server {
             live,
         });
 
+        let chat = Chat::mount(yard.clone());
         let pages = Router::new()
             .merge(page::router())
-            .merge(rest::router(yard.clone()))
+            .merge(rest::router(yard.clone(), chat.sessions()))
             .fallback(page::not_found);
         let times = &yard.config.times;
         let reason = json!({"retry_after_ms": times.restart_spread_ms}).to_string();
         let transport = transport
-            .mount(Chat::mount(yard.clone()))
+            .mount(chat)
             .router(pages)
             .trusted_proxies(yard.config.trusted_proxies()?)
             .max_connections(yard.config.limits.connections)

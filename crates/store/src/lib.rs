@@ -50,7 +50,9 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use history::HistoryPage;
 pub use open::Recovery;
 pub use readers::Readers;
-pub use register::{Closed, RoomKind, RoomSummary, SessionFilter, SessionRow, SessionState};
+pub use register::{
+    Closed, RoomKind, RoomSummary, SessionFilter, SessionRow, SessionState, UserRow,
+};
 pub use room::RoomHead;
 pub use token::TokenHash;
 pub use write::{Outcome, Write};

@@ -114,11 +114,15 @@ impl Server {
 
     /// One HTTP request with the admin token.
     pub(crate) fn http_as_admin(&self, method: &str, path: &str) -> (u16, Value) {
+        self.http_as_admin_with(method, path, "")
+    }
+
+    pub(crate) fn http_as_admin_with(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let token = fs::read_to_string(self.data().join("admin.token")).unwrap();
         self.http_as(
             method,
             path,
-            "",
+            body,
             &format!("Authorization: Bearer {}\r\n", token.trim()),
         )
     }
