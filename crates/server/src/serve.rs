@@ -6,7 +6,7 @@ use anyhow::Context;
 use axum::Router;
 use madang::{CloseCode, RingLimits};
 use serde_json::json;
-use store::{Recovery, Store};
+use store::{LeftBehind, Recovery, Store};
 
 use crate::{
     admin::AdminToken, chat::Chat, clock::now, config::Config, journal::Journal, live::LiveRooms,
@@ -21,6 +21,7 @@ pub struct Server {
     reads: Reads,
     admin: AdminToken,
     recovery: Recovery,
+    left: Vec<LeftBehind>,
 }
 
 impl Server {
@@ -41,6 +42,7 @@ impl Server {
             None => transport,
         };
         let (store, readers, recovery) = Store::open(&config.data, now())?;
+        let left = readers.left_behind(config.presence_settings().grace)?;
         let admin = AdminToken::open(&config.data)?;
         Ok(Self {
             transport,
@@ -49,6 +51,7 @@ impl Server {
             reads: Reads::new(readers),
             admin,
             recovery,
+            left,
         })
     }
 
@@ -81,6 +84,7 @@ impl Server {
             reads,
             admin,
             recovery,
+            left,
         } = self;
         if recovery.lost {
             tracing::warn!(
@@ -95,6 +99,9 @@ impl Server {
             bytes: limits.ring_bytes,
         };
         let live = LiveRooms::new(reads.clone(), ring, config.presence_settings());
+        for room in left {
+            live.restore(room);
+        }
         let yard = Arc::new(Yard {
             config,
             admin,

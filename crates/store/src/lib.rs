@@ -51,7 +51,7 @@ pub use history::HistoryPage;
 pub use open::Recovery;
 pub use readers::Readers;
 pub use register::{
-    Closed, RoomKind, RoomSummary, SessionFilter, SessionRow, SessionState, UserRow,
+    Closed, LeftBehind, RoomKind, RoomSummary, SessionFilter, SessionRow, SessionState, UserRow,
 };
 pub use room::RoomHead;
 pub use token::TokenHash;

@@ -1,12 +1,16 @@
 //! Reading who is and was connected, and which rooms there are.
 
+mod left;
 mod sessions;
+
+use std::time::Duration;
 
 use rooms::{RoomName, Seq, SessionId, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::error::ReadError;
 use crate::readers::Readers;
+use crate::room::RoomHead;
 use crate::row::{self, Unknown, parsed};
 use crate::token::TokenHash;
 
@@ -107,6 +111,17 @@ pub struct UserRow {
     pub sessions: u64,
 }
 
+/// A room with those who were in it when the server stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// The room.
+    pub room: RoomName,
+    /// How far its log reaches.
+    pub head: RoomHead,
+    /// Who was there, each once, and since when.
+    pub users: Vec<(User, Timestamp)>,
+}
+
 impl Readers {
     /// The rooms by name, from the one after `after` on, at most `limit`.
     pub fn rooms(
@@ -151,6 +166,12 @@ impl Readers {
             let mut statement = connection.prepare_cached(USER)?;
             statement.query_one([user.as_str()], read_user).optional()
         })
+    }
+
+    /// Who was in which room when the run before this one ended: those whose sessions ended with it, or
+    /// broke within a `grace` before and did not come back. Whoever left by themselves is not among them.
+    pub fn left_behind(&self, grace: Duration) -> Result<Vec<LeftBehind>, ReadError> {
+        self.read(|connection| left::behind(connection, grace))
     }
 
     /// Whose token this is.

@@ -326,6 +326,75 @@ fn a_user_is_there_while_a_session_of_theirs_is_open_and_was_last_seen_when_one_
     assert_eq!(fixture.readers.user(&user(9).id).unwrap(), None);
 }
 
+/// The users of each room who were there when the run before ended.
+fn left_behind(fixture: &Fixture) -> Vec<(RoomName, Vec<(User, Timestamp)>)> {
+    let grace = Duration::from_secs(10);
+    let rooms = fixture.readers.left_behind(grace).unwrap();
+    rooms
+        .into_iter()
+        .map(|left| (left.room, left.users))
+        .collect()
+}
+
+#[test]
+fn who_was_there_when_the_server_was_killed_is_known_at_the_next_start() {
+    let mut fixture = busy();
+    fixture.commit(&[
+        // Two sessions are one person, from the first of them on.
+        arrive(5, 2, 20),
+        subscribe(5, "lobby", 20),
+        unsubscribe(4, "lobby", 21),
+        say("lobby", "a", 22),
+    ]);
+    assert_eq!(left_behind(&fixture), []);
+    let fixture = fixture.lose(30);
+    let expected = [
+        (room("lobby"), vec![(user(2), at(6))]),
+        (room("마당"), vec![(user(1), at(5)), (user(2), at(5))]),
+    ];
+    assert_eq!(left_behind(&fixture), expected);
+    let left = fixture.readers.left_behind(Duration::ZERO).unwrap();
+    assert_eq!(left[0].head.head, 1);
+    // If it stops again at once, they are still on their way; but not for ever.
+    let fixture = fixture.restart(40);
+    assert_eq!(left_behind(&fixture), expected);
+    assert_eq!(left_behind(&fixture.restart(10_023)), []);
+}
+
+#[test]
+fn who_broke_off_within_the_grace_was_still_there_and_who_left_was_not() {
+    let mut fixture = Fixture::new();
+    let end = |id, millis, code| Write::CloseSession {
+        session: session(id),
+        at: at(millis),
+        code,
+        reason: String::new(),
+    };
+    for id in 1..=8 {
+        fixture.commit(&[arrive(id, id, 0), subscribe(id, "마당", 0)]);
+    }
+    fixture.commit(&[
+        end(1, 9_999, 1006),
+        end(2, 10_000, 1006),
+        end(3, 15_000, 4008),
+        end(4, 15_000, 1001),
+        end(5, 19_000, 1012),
+        end(6, 19_000, 4003),
+        // One who came back and then left, and one who left the room alone.
+        end(7, 15_000, 1006),
+        arrive(17, 7, 16_000),
+        subscribe(17, "마당", 16_000),
+        end(17, 17_000, 1000),
+        unsubscribe(8, "마당", 18_000),
+    ]);
+    let fixture = fixture.restart(20_000);
+    let [(_, users)] = &left_behind(&fixture)[..] else {
+        panic!("one room");
+    };
+    let users: Vec<_> = users.iter().map(|(user, _)| user.clone()).collect();
+    assert_eq!(users, [user(2), user(3), user(5)]);
+}
+
 #[test]
 fn a_session_that_left_a_room_and_came_back_is_in_it_once() {
     let mut fixture = Fixture::with_room();
