@@ -4,9 +4,13 @@ use std::{
     collections::HashMap,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::interval,
+};
 use websocket::CloseCode;
 
 use crate::session::{AnySession, SessionId};
@@ -79,6 +83,23 @@ impl Sessions {
     pub fn drain(&self, code: CloseCode, reason: &str) {
         self.state().draining = true;
         self.close_all(code, reason);
+    }
+
+    /// The same, with no more than `per_second` of them closed within a second, so that those who come
+    /// back do not come all at once. 0 is no limit. It has ended when the last is told to close.
+    pub async fn drain_slowly(&self, code: CloseCode, reason: &str, per_second: u32) {
+        if per_second == 0 {
+            return self.drain(code, reason);
+        }
+        self.state().draining = true;
+        let at_once = per_second.div_ceil(50);
+        let mut steps = interval(Duration::from_secs(at_once.into()) / per_second);
+        for some in self.all().chunks(at_once as usize) {
+            steps.tick().await;
+            for session in some {
+                session.close(code, reason);
+            }
+        }
     }
 
     /// Waits until the last has ended, its `on_close` included.

@@ -10,7 +10,7 @@ use store::{LeftBehind, Recovery, Store};
 
 use crate::{
     admin::AdminToken, chat::Chat, clock::now, config::Config, journal::Journal, live::LiveRooms,
-    page, reads::Reads, rest, yard::Yard,
+    page, reads::Reads, rest, turns::Turns, yard::Yard,
 };
 
 /// A server that has its data and its port, and serves when it is [run](Server::run).
@@ -71,12 +71,17 @@ impl Server {
     }
 
     /// Serves until `shutdown`, and then ends: sessions are closed with 1012 and asked to come back,
-    /// the journal is written, the database is closed.
+    /// one after the other where there are many, the journal is written, the database is closed. From
+    /// `at_once` on no session is waited for.
     ///
     /// # Errors
     ///
     /// When the server cannot begin, or has to stop since the disk failed.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()>,
+        at_once: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
         let Self {
             transport,
             config,
@@ -102,12 +107,17 @@ impl Server {
         for room in left {
             live.restore(room);
         }
+        let turns = Turns::new(
+            limits.openings_per_second,
+            Duration::from_millis(config.times.opening_wait_ms),
+        );
         let yard = Arc::new(Yard {
             config,
             admin,
             journal,
             reads,
             live,
+            turns,
         });
 
         let chat = Chat::mount(yard.clone());
@@ -124,6 +134,7 @@ impl Server {
             .max_connections(yard.config.limits.connections)
             .request_head_timeout(Duration::from_millis(times.request_head_ms))
             .close_with(CloseCode::RESTART, reason)
+            .closes_per_second(yard.config.limits.closings_per_second)
             // A second above what a session's own close may take.
             .patience(Duration::from_millis(times.close_ms) + Duration::from_secs(1));
         let mut failed = None;
@@ -132,8 +143,12 @@ impl Server {
                 () = shutdown => {}
                 error = failure.wait() => failed = Some(error),
             }
+            yard.turns.close();
         };
-        transport.run_until(end).await?;
+        tokio::select! {
+            ended = transport.run_until(end) => ended?,
+            () = at_once => tracing::warn!("told to end at once; sessions are left as they are"),
+        }
         yard.journal.close().await;
         tracing::info!("closed");
         match failed {
