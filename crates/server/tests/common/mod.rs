@@ -44,8 +44,13 @@ impl Server {
 
     /// Starts with a configuration, in a folder with what it names.
     pub(crate) fn start_in(folder: TempDir, config: &str) -> Self {
+        Self::start_at("127.0.0.1:0", folder, config)
+    }
+
+    /// Starts with a configuration, at an address of this machine.
+    pub(crate) fn start_at(listen: &str, folder: TempDir, config: &str) -> Self {
         fs::write(folder.path().join("madang.toml"), config).unwrap();
-        let (child, scheme, host) = launch(folder.path(), "127.0.0.1:0");
+        let (child, scheme, host) = launch(folder.path(), listen);
         Self {
             child,
             scheme,
@@ -75,6 +80,20 @@ impl Server {
                 .unwrap()
                 .success()
         );
+    }
+
+    /// The most memory that it had at a time, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = peak
+            .unwrap()
+            .trim()
+            .strip_suffix(" kB")
+            .unwrap()
+            .parse()
+            .unwrap();
+        kib * 1024
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
