@@ -16,7 +16,7 @@ use std::{
 };
 
 use axum::Router;
-use futures_util::future::OptionFuture;
+use futures_util::future::{OptionFuture, join_all};
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
     sync::{Semaphore, oneshot},
@@ -91,6 +91,7 @@ pub struct Server {
     patience: Duration,
     code: CloseCode,
     reason: String,
+    closes_per_second: u32,
 }
 
 impl Server {
@@ -119,6 +120,7 @@ impl Server {
             patience: Duration::from_secs(5),
             code: CloseCode::GOING_AWAY,
             reason: "the server ends".into(),
+            closes_per_second: 0,
         }
     }
 
@@ -202,7 +204,16 @@ impl Server {
         self
     }
 
-    /// Waits no longer than this for sessions and requests when the server ends. A session's own close
+    /// Closes no more sessions within a second than these when the server ends, so that their clients do
+    /// not all come back at once; by default, or with 0, there is no limit.
+    #[must_use]
+    pub fn closes_per_second(mut self, sessions: u32) -> Self {
+        self.closes_per_second = sessions;
+        self
+    }
+
+    /// Waits no longer than this for sessions and requests when the server ends, from when the last
+    /// session was told to close. A session's own close
     /// takes up to its [`close_timeout`](crate::Settings::close_timeout).
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
@@ -249,9 +260,11 @@ impl Server {
         let requests = serving.await.map_err(io::Error::other)?;
         let open = || self.sessions.iter().map(Sessions::len).sum::<usize>();
         tracing::info!(sessions = open(), "closing");
-        for sessions in &self.sessions {
-            sessions.drain(self.code, &self.reason);
-        }
+        let drains = self
+            .sessions
+            .iter()
+            .map(|sessions| sessions.drain_slowly(self.code, &self.reason, self.closes_per_second));
+        join_all(drains).await;
         if timeout(self.patience, end(&requests, &self.sessions))
             .await
             .is_err()

@@ -34,6 +34,12 @@ impl From<SessionId> for u128 {
     }
 }
 
+impl From<u128> for SessionId {
+    fn from(id: u128) -> Self {
+        Self(id)
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ulid::Ulid(self.0).fmt(f)

@@ -2,10 +2,15 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::interval,
+};
 use websocket::CloseCode;
 
 use crate::session::{AnySession, SessionId};
@@ -26,6 +31,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     open: HashMap<SessionId, AnySession>,
+    /// Whoever waits for the end of a session: its sender is dropped then.
+    awaited: HashMap<SessionId, Vec<oneshot::Sender<()>>>,
     /// Whether nobody comes in any more.
     draining: bool,
 }
@@ -51,6 +58,19 @@ impl Sessions {
         self.state().open.values().cloned().collect()
     }
 
+    /// Waits until a session has ended, its `on_close` included; not at all for one that is not open.
+    pub fn ended(&self, id: SessionId) -> impl Future<Output = ()> + Send + use<> {
+        let (end, ended) = oneshot::channel();
+        let mut state = self.state();
+        if state.open.contains_key(&id) {
+            let awaited = state.awaited.entry(id).or_default();
+            // Those who gave up waiting are no more.
+            awaited.retain(|end| !end.is_closed());
+            awaited.push(end);
+        }
+        async { _ = ended.await }
+    }
+
     /// Closes all of them, each as [`Session::close`](crate::Session::close) does.
     pub fn close_all(&self, code: CloseCode, reason: &str) {
         for session in self.all() {
@@ -63,6 +83,23 @@ impl Sessions {
     pub fn drain(&self, code: CloseCode, reason: &str) {
         self.state().draining = true;
         self.close_all(code, reason);
+    }
+
+    /// The same, with no more than `per_second` of them closed within a second, so that those who come
+    /// back do not come all at once. 0 is no limit. It has ended when the last is told to close.
+    pub async fn drain_slowly(&self, code: CloseCode, reason: &str, per_second: u32) {
+        if per_second == 0 {
+            return self.drain(code, reason);
+        }
+        self.state().draining = true;
+        let at_once = per_second.div_ceil(50);
+        let mut steps = interval(Duration::from_secs(at_once.into()) / per_second);
+        for some in self.all().chunks(at_once as usize) {
+            steps.tick().await;
+            for session in some {
+                session.close(code, reason);
+            }
+        }
     }
 
     /// Waits until the last has ended, its `on_close` included.
@@ -89,6 +126,7 @@ impl Sessions {
     pub(crate) fn leave(&self, session: SessionId) {
         let mut state = self.state();
         state.open.remove(&session);
+        state.awaited.remove(&session);
         if state.open.is_empty() {
             self.0.empty.notify_waiters();
         }

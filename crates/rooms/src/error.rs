@@ -31,6 +31,8 @@ pub enum ErrorCode {
     NoSuchUser,
     /// No service has this name.
     NoSuchService,
+    /// No session has this id.
+    NoSuchSession,
     /// It needs a subscription to the room.
     NotSubscribed,
     /// It exists already, or changed meanwhile.

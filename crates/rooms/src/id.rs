@@ -37,6 +37,12 @@ impl SessionId {
         }
     }
 
+    /// When the session connected.
+    pub fn at(self) -> Timestamp {
+        let millis = i64::try_from(Ulid(self.0).timestamp_ms()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(millis)
+    }
+
     fn text(self, buffer: &mut [u8; ulid::ULID_LEN]) -> &str {
         Ulid(self.0).array_to_str(buffer)
     }
@@ -45,6 +51,12 @@ impl SessionId {
 impl From<u128> for SessionId {
     fn from(id: u128) -> Self {
         Self(id)
+    }
+}
+
+impl From<SessionId> for u128 {
+    fn from(id: SessionId) -> Self {
+        id.0
     }
 }
 
@@ -83,6 +95,7 @@ mod tests {
     fn a_session_id_is_26_characters_that_read_back() {
         let id = SessionId::new(Timestamp::from_millis(1_795_339_800_120), 7);
         assert_eq!(id.to_string().len(), 26);
+        assert_eq!(id.at(), Timestamp::from_millis(1_795_339_800_120));
         assert_eq!(SessionId::parse(&id.to_string()), Ok(id));
         assert_eq!(
             SessionId::from(u128::MAX).to_string(),

@@ -8,13 +8,17 @@
 //! | the last session breaks off | the user, for a grace | nothing yet |
 //! | the user comes back within the grace | the user, as before | nothing |
 //! | the grace passes | the user no more | `left`, a window later |
+//! | the server starts again | who was there when it stopped, for a grace | nothing |
 //!
 //! Changes that undo each other within one window are not told. While more are present than can be
-//! told by name, only their number is told.
+//! told by name, only their number is told; and the more they are, the less often.
+//!
+//! What is measured is measured by a clock that never jumps ([`Instant`]); the time of day is only shown.
 
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
 pub use self::view::{Change, Leave, Occupant, PresenceSettings, Snapshot, Who};
 use crate::{SessionId, Timestamp, User, UserId};
@@ -29,11 +33,13 @@ pub struct Presence {
     /// Whose session it is, for each session in the room.
     sessions: HashMap<SessionId, UserId>,
     /// When the grace of each user who is [`Stay::Lost`] ends.
-    graces: BTreeSet<(Timestamp, UserId)>,
+    graces: BTreeSet<(Instant, UserId)>,
     /// Everyone who changed since the last announcement, with what the others know of them.
     changed: BTreeMap<UserId, Known>,
     /// When the changes are to be told.
-    due: Option<Timestamp>,
+    due: Option<Instant>,
+    /// When changes were told last.
+    told: Option<Instant>,
     /// How often the room was shown to someone; see [`Known::views`].
     views: u64,
     /// Whether someone may have no whole list of names.
@@ -53,7 +59,7 @@ enum Stay {
     /// In the room with these sessions, of which there is at least one.
     Here(BTreeSet<SessionId>),
     /// The last session broke off; the grace ends then.
-    Lost(Timestamp),
+    Lost(Instant),
 }
 
 /// What those in the room know of a user who changed since the last announcement.
@@ -78,13 +84,26 @@ impl Presence {
             graces: BTreeSet::new(),
             changed: BTreeMap::new(),
             due: None,
+            told: None,
             views: 0,
             names_missing: false,
         }
     }
 
-    /// A session enters. Entering twice is the same as once.
-    pub fn enter(&mut self, session: SessionId, user: &User, now: Timestamp) {
+    /// Someone was there when the server stopped. They are present, and nobody is told, until they
+    /// come back or `until` passes.
+    pub fn restore(&mut self, user: User, since: Timestamp, until: Instant) {
+        let id = user.id.clone();
+        let stay = Stay::Lost(until);
+        let lost = Present { user, since, stay };
+        if !self.present.contains_key(&id) {
+            self.present.insert(id.clone(), lost);
+            self.graces.insert((until, id));
+        }
+    }
+
+    /// A session enters, at the time of day `at`. Entering twice is the same as once.
+    pub fn enter(&mut self, session: SessionId, user: &User, at: Timestamp, now: Instant) {
         match self.sessions.insert(session, user.id.clone()) {
             // A session has one user for its life; if not, it left as the other one.
             Some(other) if other != user.id => self.depart(session, &other, now, Leave::Clean),
@@ -95,7 +114,7 @@ impl Presence {
             let stay = Stay::Here(BTreeSet::from([session]));
             let present = Present {
                 user: user.clone(),
-                since: now,
+                since: at,
                 stay,
             };
             self.present.insert(user.id.clone(), present);
@@ -118,13 +137,13 @@ impl Presence {
 
     /// A session leaves. The way in which a user's last session goes decides whether there is a
     /// grace.
-    pub fn leave(&mut self, session: SessionId, now: Timestamp, how: Leave) {
+    pub fn leave(&mut self, session: SessionId, now: Instant, how: Leave) {
         if let Some(id) = self.sessions.remove(&session) {
             self.depart(session, &id, now, how);
         }
     }
 
-    fn depart(&mut self, session: SessionId, id: &UserId, now: Timestamp, how: Leave) {
+    fn depart(&mut self, session: SessionId, id: &UserId, now: Instant, how: Leave) {
         let Some(Present { stay, .. }) = self.present.get_mut(id) else {
             return;
         };
@@ -136,38 +155,52 @@ impl Presence {
         match how {
             Leave::Clean => self.remove(id, now),
             Leave::Broken => {
-                let until = now.after(self.settings.grace);
+                let until = now + self.settings.grace;
                 *stay = Stay::Lost(until);
                 self.graces.insert((until, id.clone()));
             }
         }
     }
 
-    fn remove(&mut self, id: &UserId, at: Timestamp) {
+    fn remove(&mut self, id: &UserId, at: Instant) {
         if let Some(gone) = self.present.remove(id) {
             self.note(&gone.user, true, at);
         }
     }
 
     /// Remembers what was known of a user before a change, unless an earlier change did.
-    fn note(&mut self, user: &User, present: bool, at: Timestamp) {
+    fn note(&mut self, user: &User, present: bool, at: Instant) {
         let known = || Known {
             user: user.clone(),
             present,
             views: self.views,
         };
         self.changed.entry(user.id.clone()).or_insert_with(known);
-        self.due.get_or_insert(at.after(self.settings.window));
+        if self.due.is_none() {
+            let due = at + self.settings.window;
+            let pause = self.told.map(|told| told + self.pause());
+            self.due = Some(pause.map_or(due, |pause| pause.max(due)));
+        }
+    }
+
+    /// How long after one announcement the next may come. What one costs grows with those who hear it.
+    fn pause(&self) -> Duration {
+        let count = self.present.len();
+        if count > self.settings.named {
+            Duration::from_secs(count as u64) / self.settings.counts_per_second.max(1)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// When [`tick`](Self::tick) has something to do next.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    pub fn next_due(&self) -> Option<Instant> {
         let grace = self.graces.first().map(|(until, _)| *until);
         [self.due, grace].into_iter().flatten().min()
     }
 
     /// Ends the graces that have passed, and tells what changed if it is time to.
-    pub fn tick(&mut self, now: Timestamp) -> Option<Change> {
+    pub fn tick(&mut self, now: Instant) -> Option<Change> {
         while self.graces.first().is_some_and(|(until, _)| *until <= now) {
             if let Some((until, id)) = self.graces.pop_first() {
                 self.remove(&id, until);
@@ -193,6 +226,7 @@ impl Presence {
         if change.joined.is_empty() && change.left.is_empty() {
             return None;
         }
+        self.told = Some(now);
         if change.count > self.settings.named {
             self.names_missing = true;
             return Some(Change {
@@ -214,9 +248,17 @@ impl Presence {
     /// Who is present, for someone who comes in: the changes told later continue from it.
     pub fn snapshot(&mut self) -> Snapshot {
         self.view();
-        let users = self.present.values().take(self.settings.named);
+        let count = self.present.len();
+        // In a crowd those who come are many too, and a list for each of them would be the most of
+        // what it costs.
+        let named = if count > self.settings.named {
+            0
+        } else {
+            count
+        };
+        let users = self.present.values().take(named);
         Snapshot {
-            count: self.present.len(),
+            count,
             users: users.map(|present| present.user.clone()).collect(),
         }
     }

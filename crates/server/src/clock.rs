@@ -1,10 +1,15 @@
-//! The clock: the one place that reads it.
+//! The clocks: the one place that reads them.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use rooms::Timestamp;
 
-/// The time.
+/// By what time is measured: it never jumps.
+pub(crate) fn instant() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The time of day.
 pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
 }

@@ -101,6 +101,10 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions from one address; 0 is no limit.
     pub sessions_per_address: usize,
+    /// Sessions that are let in within a second; those above wait for their turn. 0 is no limit.
+    pub openings_per_second: u32,
+    /// Sessions that are closed within a second when the server ends; 0 is all at once.
+    pub closings_per_second: u32,
     /// Events of each live room kept in memory.
     pub ring_events: usize,
     /// Bytes of each live room's events kept in memory.
@@ -157,6 +161,8 @@ pub struct Times {
     pub presence_window_ms: u64,
     /// How long a client may take to send a request's head.
     pub request_head_ms: u64,
+    /// How long a session may wait for its turn to be let in; one that would wait longer is answered 503.
+    pub opening_wait_ms: u64,
     /// How long a closing session may take to answer.
     pub close_ms: u64,
     /// Within which clients are asked to come back after a restart, each at a random time.
@@ -220,6 +226,8 @@ impl Default for Limits {
             outgoing_bytes: 16 * 1024 * 1024,
             sessions: 100_000,
             sessions_per_address: 0,
+            openings_per_second: 2_000,
+            closings_per_second: 2_500,
             ring_events: 256,
             ring_bytes: 1024 * 1024,
             journal_queue: 16_384,
@@ -254,6 +262,7 @@ impl Default for Times {
             presence_grace_ms: 10_000,
             presence_window_ms: 250,
             request_head_ms: 10_000,
+            opening_wait_ms: 10_000,
             close_ms: 3_000,
             restart_spread_ms: 5_000,
         }
@@ -320,6 +329,18 @@ impl Config {
                 0,
                 MANY,
             ),
+            (
+                "limits.openings_per_second",
+                limits.openings_per_second.into(),
+                0,
+                1_000_000,
+            ),
+            (
+                "limits.closings_per_second",
+                limits.closings_per_second.into(),
+                0,
+                1_000_000,
+            ),
             ("limits.ring_events", limits.ring_events as u64, 1, MANY),
             ("limits.ring_bytes", limits.ring_bytes as u64, 0, MANY),
             (
@@ -354,6 +375,7 @@ impl Config {
                 DAY_MS,
             ),
             ("times.request_head_ms", times.request_head_ms, 10, DAY_MS),
+            ("times.opening_wait_ms", times.opening_wait_ms, 0, DAY_MS),
             ("times.close_ms", times.close_ms, 0, DAY_MS),
             (
                 "times.restart_spread_ms",

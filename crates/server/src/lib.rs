@@ -11,6 +11,7 @@
 //! | `reads` | everything that is read from the database |
 //! | `rest` | the same rooms over HTTP, and the register of sessions |
 //! | `page` | the chat page |
+//! | `turns` | sessions are let in at a steady rate |
 //! | `identity`, `admin` | who asks, and whether it is the admin |
 //! | `yard` | what WebSocket and REST share |
 //! | `refused` | errors as HTTP answers |
@@ -34,5 +35,6 @@ mod refused;
 mod rest;
 pub mod serve;
 pub mod talk;
+mod turns;
 pub mod upkeep;
 mod yard;

@@ -7,17 +7,21 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
 };
 
 use madang::{Frame, Log, LogError, Page, PageFuture, RingLimits, Topic};
 use rooms::{
     Change, Event, Leave, Presence, PresenceSettings, Range, RoomName, ServerMessage, SessionId,
-    Snapshot, Timestamp, User, Who,
+    Snapshot, User, Who,
 };
-use store::RoomHead;
-use tokio::{runtime::Handle, sync::Notify, time::sleep};
+use store::{LeftBehind, RoomHead};
+use tokio::{runtime::Handle, sync::Notify, time::sleep_until};
 
-use crate::{clock::now, reads::Reads};
+use crate::{
+    clock::{instant, now},
+    reads::Reads,
+};
 
 /// Events in one page for a session that is behind.
 const PAGE_EVENTS: u64 = 128;
@@ -61,6 +65,20 @@ impl LiveRooms {
         })
     }
 
+    /// Those who were in a room when the server stopped are present for a grace, as if their connections
+    /// had just broken. They are told to have left when it has passed, which is a window before.
+    pub(crate) fn restore(self: &Arc<Self>, left: LeftBehind) {
+        let grace = self.presence.grace.saturating_sub(self.presence.window);
+        let until = instant() + grace;
+        let mut rooms = self.rooms();
+        let room = self.entry(&mut rooms, &left.room, &left.head);
+        let mut present = room.present();
+        for (user, since) in left.users {
+            present.presence.restore(user, since, until);
+        }
+        self.tell_changes(&room, &mut present);
+    }
+
     /// A session comes into a room whose log reaches as far as `head` tells. `subscribe` is done
     /// with the room's presence at rest: what its snapshot lacks passes by after it.
     pub(crate) fn enter(
@@ -73,7 +91,21 @@ impl LiveRooms {
     ) {
         // Held until the session is in: a room without anyone in it may be dropped at any time.
         let mut rooms = self.rooms();
-        let room = rooms.entry(name.clone()).or_insert_with(|| {
+        let room = self.entry(&mut rooms, name, head);
+        let mut present = room.present();
+        present.presence.enter(session, user, now(), instant());
+        subscribe(&room.topic, present.presence.snapshot());
+        self.tell_changes(&room, &mut present);
+    }
+
+    /// The room, which is made if need be.
+    fn entry(
+        &self,
+        rooms: &mut HashMap<RoomName, Arc<LiveRoom>>,
+        name: &RoomName,
+        head: &RoomHead,
+    ) -> Arc<LiveRoom> {
+        let new = || {
             Arc::new_cyclic(|room| LiveRoom {
                 name: name.clone(),
                 topic: Topic::new(
@@ -91,18 +123,15 @@ impl LiveRooms {
                 }),
                 changed: Notify::new(),
             })
-        });
-        let mut present = room.present();
-        present.presence.enter(session, user, now());
-        subscribe(&room.topic, present.presence.snapshot());
-        self.tell_changes(room, &mut present);
+        };
+        rooms.entry(name.clone()).or_insert_with(new).clone()
     }
 
     /// A session leaves a room.
     pub(crate) fn leave(self: &Arc<Self>, name: &RoomName, session: SessionId, how: Leave) {
         let Some(room) = self.get(name) else { return };
         let mut present = room.present();
-        present.presence.leave(session, now(), how);
+        present.presence.leave(session, instant(), how);
         self.tell_changes(&room, &mut present);
     }
 
@@ -163,11 +192,11 @@ impl LiveRoom {
 async fn tell(rooms: Arc<LiveRooms>, room: Arc<LiveRoom>) {
     while let Some(due) = next_due(&room) {
         tokio::select! {
-            () = sleep(due.since(now())) => {}
+            () = sleep_until(due.into()) => {}
             () = room.changed.notified() => {}
         }
         let mut present = room.present();
-        if let Some(change) = present.presence.tick(now()) {
+        if let Some(change) = present.presence.tick(instant()) {
             let message = ServerMessage::Presence {
                 room: room.name.clone(),
                 change,
@@ -180,7 +209,7 @@ async fn tell(rooms: Arc<LiveRooms>, room: Arc<LiveRoom>) {
 }
 
 /// When the next change is due. With none, the task that asks is about to end.
-fn next_due(room: &LiveRoom) -> Option<Timestamp> {
+fn next_due(room: &LiveRoom) -> Option<Instant> {
     let mut present = room.present();
     let due = present.presence.next_due();
     present.telling = due.is_some();

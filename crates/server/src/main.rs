@@ -14,7 +14,10 @@ use madang_server::{
     serve::Server,
     talk, upkeep,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tracing_subscriber::EnvFilter;
 
 /// A real-time server: people's connections meet in rooms, and nobody misses a word.
@@ -88,12 +91,19 @@ async fn run_server(options: Serve) -> anyhow::Result<()> {
     // Before the address is shown: whoever reads it may already send a signal.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+    let (signalled, mut first) = watch::channel(0);
+    let mut second = first.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            signalled.send_modify(|count| *count += 1);
         }
-    };
+    });
+    let shutdown = async move { _ = first.wait_for(|count| *count >= 1).await };
+    let at_once = async move { _ = second.wait_for(|count| *count >= 2).await };
     let data = config.data.clone();
     let server = Server::open(config).await?;
     let url = server.url()?;
@@ -107,7 +117,7 @@ async fn run_server(options: Serve) -> anyhow::Result<()> {
     );
     let _ = stdout.flush();
     drop(stdout);
-    server.run(shutdown).await
+    server.run(shutdown, at_once).await
 }
 
 fn run_chat(options: talk::Options) -> anyhow::Result<()> {

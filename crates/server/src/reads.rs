@@ -63,6 +63,15 @@ impl Reads {
     }
 }
 
+/// So many milliseconds and up to as many more, so that those who are refused at one time do not come
+/// back at one time.
+pub(crate) fn jittered(millis: u64) -> u64 {
+    let mut bits = [0; 8];
+    // Without random bits all come back together, which is no worse than before.
+    let _ = getrandom::fill(&mut bits);
+    millis + u64::from_le_bytes(bits) % millis.max(1)
+}
+
 /// Storage cannot take it now.
 pub(crate) fn unavailable() -> Error {
     Error::new(

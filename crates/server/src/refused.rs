@@ -30,7 +30,8 @@ impl Refused {
             ErrorCode::NoSuchRoom
             | ErrorCode::NoSuchMessage
             | ErrorCode::NoSuchUser
-            | ErrorCode::NoSuchService => StatusCode::NOT_FOUND,
+            | ErrorCode::NoSuchService
+            | ErrorCode::NoSuchSession => StatusCode::NOT_FOUND,
             ErrorCode::Conflict | ErrorCode::Cancelled => StatusCode::CONFLICT,
             ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Busy | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

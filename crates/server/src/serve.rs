@@ -6,11 +6,11 @@ use anyhow::Context;
 use axum::Router;
 use madang::{CloseCode, RingLimits};
 use serde_json::json;
-use store::{Recovery, Store};
+use store::{LeftBehind, Recovery, Store};
 
 use crate::{
     admin::AdminToken, chat::Chat, clock::now, config::Config, journal::Journal, live::LiveRooms,
-    page, reads::Reads, rest, yard::Yard,
+    page, reads::Reads, rest, turns::Turns, yard::Yard,
 };
 
 /// A server that has its data and its port, and serves when it is [run](Server::run).
@@ -21,6 +21,7 @@ pub struct Server {
     reads: Reads,
     admin: AdminToken,
     recovery: Recovery,
+    left: Vec<LeftBehind>,
 }
 
 impl Server {
@@ -41,6 +42,7 @@ impl Server {
             None => transport,
         };
         let (store, readers, recovery) = Store::open(&config.data, now())?;
+        let left = readers.left_behind(config.presence_settings().grace)?;
         let admin = AdminToken::open(&config.data)?;
         Ok(Self {
             transport,
@@ -49,6 +51,7 @@ impl Server {
             reads: Reads::new(readers),
             admin,
             recovery,
+            left,
         })
     }
 
@@ -68,12 +71,17 @@ impl Server {
     }
 
     /// Serves until `shutdown`, and then ends: sessions are closed with 1012 and asked to come back,
-    /// the journal is written, the database is closed.
+    /// one after the other where there are many, the journal is written, the database is closed. From
+    /// `at_once` on no session is waited for.
     ///
     /// # Errors
     ///
     /// When the server cannot begin, or has to stop since the disk failed.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()>,
+        at_once: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
         let Self {
             transport,
             config,
@@ -81,6 +89,7 @@ impl Server {
             reads,
             admin,
             recovery,
+            left,
         } = self;
         if recovery.lost {
             tracing::warn!(
@@ -96,27 +105,37 @@ impl Server {
             bytes: limits.ring_bytes,
         };
         let live = LiveRooms::new(reads.clone(), ring, config.presence_settings());
+        for room in left {
+            live.restore(room);
+        }
+        let turns = Turns::new(
+            limits.openings_per_second,
+            Duration::from_millis(config.times.opening_wait_ms),
+        );
         let yard = Arc::new(Yard {
             config,
             admin,
             journal,
             reads,
             live,
+            turns,
         });
 
+        let chat = Chat::mount(yard.clone());
         let pages = Router::new()
             .merge(page::router())
-            .merge(rest::router(yard.clone()))
+            .merge(rest::router(yard.clone(), chat.sessions()))
             .fallback(page::not_found);
         let times = &yard.config.times;
         let reason = json!({"retry_after_ms": times.restart_spread_ms}).to_string();
         let transport = transport
-            .mount(Chat::mount(yard.clone()))
+            .mount(chat)
             .router(pages)
             .trusted_proxies(yard.config.trusted_proxies()?)
             .max_connections(yard.config.limits.connections)
             .request_head_timeout(Duration::from_millis(times.request_head_ms))
             .close_with(CloseCode::RESTART, reason)
+            .closes_per_second(yard.config.limits.closings_per_second)
             // A second above what a session's own close may take.
             .patience(Duration::from_millis(times.close_ms) + Duration::from_secs(1));
         let mut failed = None;
@@ -125,8 +144,12 @@ impl Server {
                 () = shutdown => {}
                 error = failure.wait() => failed = Some(error),
             }
+            yard.turns.close();
         };
-        transport.run_until(end).await?;
+        tokio::select! {
+            ended = transport.run_until(end) => ended?,
+            () = at_once => tracing::warn!("told to end at once; sessions are left as they are"),
+        }
         yard.journal.close().await;
         tracing::info!("closed");
         match failed {

@@ -12,6 +12,7 @@ use crate::{
     journal::Journal,
     live::LiveRooms,
     reads::{Reads, no_such_room, unavailable},
+    turns::Turns,
 };
 
 /// The server's parts.
@@ -21,6 +22,7 @@ pub(crate) struct Yard {
     pub(crate) journal: Journal,
     pub(crate) reads: Reads,
     pub(crate) live: Arc<LiveRooms>,
+    pub(crate) turns: Turns,
 }
 
 /// Where a message is stored.

@@ -7,7 +7,6 @@
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "what a test cannot go on without"
 )]
 

@@ -204,6 +204,127 @@ async fn a_grace_that_runs_delays_nothing_that_is_told_of_others() {
         .await;
 }
 
+/// How a server stops.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    Killed,
+    Asked,
+}
+
+#[tokio::test]
+async fn who_returns_after_a_restart_never_left_and_who_does_not_left_once() {
+    // Long enough to come back within, also on a busy machine.
+    let config = "[times]\npresence_grace_ms = 4000\npresence_window_ms = 50";
+    for stop in [Stop::Killed, Stop::Asked] {
+        let mut server = Server::start_with(config);
+        let mut tokens = Vec::new();
+        let mut talkers = Vec::new();
+        for name in ["watcher", "back", "broken", "away", "gone"] {
+            let mut talker = server.connect(&format!("/ws/lobby?name={name}")).await;
+            tokens.push(talker.next().await["token"].as_str().unwrap().to_owned());
+            talker.next_of("subscribed").await;
+            talkers.push(talker);
+        }
+        // One leaves before; one whose connection breaks is in their grace when the server stops.
+        let gone = talkers.pop().unwrap();
+        let normal = client::Close::new(client::CloseCode::NORMAL, "");
+        gone.0.close(normal).await.unwrap();
+        talkers[0]
+            .next_where(|message| names(&message["left"]) == ["gone"])
+            .await;
+        drop(talkers.remove(2));
+        let who = json!({"type": "who", "id": "w", "room": "lobby"});
+        let broken = |who: &Value| who.to_string().contains(r#""sessions":0"#);
+        while !broken(&talkers[0].ok(who.clone()).await) {}
+        match stop {
+            Stop::Killed => server.kill(),
+            Stop::Asked => {
+                server.ask_to_end();
+                let closed = talkers.iter_mut().map(Talker::closed);
+                for (code, _) in futures_util::future::join_all(closed).await {
+                    assert_eq!(code, 1012);
+                }
+                assert!(server.wait().success());
+            }
+        }
+        server.restart();
+
+        let path = |person: usize| format!("/ws/lobby?token={}", tokens[person]);
+        let mut watcher = server.connect(&path(0)).await;
+        let subscribed = watcher.next_of("subscribed").await;
+        let mut present = names(&subscribed["presence"]["users"]);
+        present.sort();
+        assert_eq!(present, ["away", "back", "broken", "watcher"], "{stop:?}");
+        let (mut back, mut broken) = (
+            server.connect(&path(1)).await,
+            server.connect(&path(2)).await,
+        );
+        back.next_of("subscribed").await;
+        broken.next_of("subscribed").await;
+        // Of those who came back nothing is told, so this is the first that is.
+        let told = watcher.next_of("presence").await;
+        assert_eq!(
+            (names(&told["joined"]), names(&told["left"]), &told["count"]),
+            (vec![], vec!["away"], &json!(3)),
+            "{stop:?}"
+        );
+        let _late = server.connect(&path(3)).await;
+        let told = watcher.next_of("presence").await;
+        assert_eq!(
+            names(&told["joined"]),
+            ["away"],
+            "nobody else, and nobody twice"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_twice_within_the_grace_still_knows_who_is_on_the_way() {
+    let mut server = Server::start_with("[times]\npresence_grace_ms = 3600000");
+    let mut kang = server.connect("/ws/lobby?name=kang").await;
+    let token = kang.next().await["token"].as_str().unwrap().to_owned();
+    kang.next_of("subscribed").await;
+    for _ in 0..2 {
+        server.kill();
+        server.restart();
+        let (_, presence) = server.http("GET", "/api/rooms/lobby/presence", "");
+        assert_eq!(presence["users"][0]["name"], "kang", "{presence}");
+        assert_eq!(presence["users"][0]["sessions"], 0);
+    }
+    let mut kang = server.connect(&format!("/ws/lobby?token={token}")).await;
+    kang.next_of("subscribed").await;
+    let who = kang.ok(json!({"type": "who", "id": 1})).await;
+    assert_eq!(
+        (&who["count"], &who["users"][0]["sessions"]),
+        (&json!(1), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn of_a_crowd_the_number_is_told_and_no_names() {
+    let server = Server::start_with(QUICK);
+    let mut watcher = server.guest_in("lobby", "watcher").await;
+    let mut crowd = Vec::new();
+    for member in 0..201 {
+        crowd.push(server.connect(&format!("/ws/lobby?name=m{member}")).await);
+    }
+    let told = watcher
+        .next_where(|message| message["type"] == "presence" && message["count"] == 202)
+        .await;
+    assert_eq!((&told["joined"], &told["left"]), (&json!([]), &json!([])));
+    let mut late = server.connect("/ws/lobby?name=late").await;
+    let subscribed = late.next_of("subscribed").await;
+    assert_eq!(subscribed["presence"], json!({"count": 203, "users": []}));
+    for member in crowd.drain(..3) {
+        let normal = client::Close::new(client::CloseCode::NORMAL, "");
+        member.0.close(normal).await.unwrap();
+    }
+    let told = watcher
+        .next_where(|message| message["type"] == "presence" && message["count"] == 200)
+        .await;
+    assert_eq!(names(&told["joined"]).len(), 200, "everyone, from here on");
+}
+
 #[tokio::test]
 async fn presence_over_http_is_the_same() {
     let server = Server::start();

@@ -58,7 +58,9 @@ pub use error::{CommitError, FileError, OpenError, ReadError};
 pub use history::HistoryPage;
 pub use open::Recovery;
 pub use readers::Readers;
-pub use register::{Closed, RoomKind, RoomSummary, SessionFilter, SessionRow, SessionState};
+pub use register::{
+    Closed, LeftBehind, RoomKind, RoomSummary, SessionFilter, SessionRow, SessionState, UserRow,
+};
 pub use retention::{Keep, Retention, Swept};
 pub use room::RoomHead;
 pub use token::TokenHash;

@@ -1,11 +1,16 @@
 //! Reading who is and was connected, and which rooms there are.
 
+mod left;
+mod sessions;
+
+use std::time::Duration;
+
 use rooms::{RoomName, Seq, SessionId, Timestamp, User, UserId};
-use rusqlite::types::ToSql;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::error::ReadError;
 use crate::readers::Readers;
+use crate::room::RoomHead;
 use crate::row::{self, Unknown, parsed};
 use crate::token::TokenHash;
 
@@ -47,7 +52,7 @@ impl RoomKind {
 }
 
 /// Which sessions to list, newest first. What is `None` does not narrow the list.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SessionFilter {
     /// Those that are open, or closed.
     pub state: Option<SessionState>,
@@ -55,6 +60,12 @@ pub struct SessionFilter {
     pub user: Option<UserId>,
     /// Those that are in this room, or were when they closed.
     pub room: Option<RoomName>,
+    /// Those that connected from this address.
+    pub address: Option<String>,
+    /// Those that connected at this moment or later, as their ids tell it.
+    pub from: Option<Timestamp>,
+    /// Those that connected before this moment.
+    pub to: Option<Timestamp>,
     /// Those that connected before this one.
     pub before: Option<SessionId>,
     /// How many at most.
@@ -100,6 +111,30 @@ pub struct Closed {
     pub reason: String,
 }
 
+/// A user, and whether they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// The user, under the name that they used last.
+    pub user: User,
+    /// Since when they are known.
+    pub created_at: Timestamp,
+    /// When a session of theirs last opened or closed.
+    pub last_seen_at: Timestamp,
+    /// How many of their sessions are open.
+    pub sessions: u64,
+}
+
+/// A room with those who were in it when the server stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// The room.
+    pub room: RoomName,
+    /// How far its log reaches.
+    pub head: RoomHead,
+    /// Who was there, each once, and since when.
+    pub users: Vec<(User, Timestamp)>,
+}
+
 impl Readers {
     /// The rooms by name, from the one after `after` on, at most `limit`.
     pub fn rooms(
@@ -125,7 +160,31 @@ impl Readers {
 
     /// The sessions that `filter` lets through, newest first.
     pub fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, ReadError> {
-        self.read(|connection| list_sessions(connection, filter))
+        self.read(|connection| sessions::list(connection, filter))
+    }
+
+    /// One session; `None` if there never was one of this id.
+    pub fn session(&self, session: SessionId) -> Result<Option<SessionRow>, ReadError> {
+        self.read(|connection| sessions::one(connection, session))
+    }
+
+    /// One user; `None` if there never was one of this id.
+    pub fn user(&self, user: &UserId) -> Result<Option<UserRow>, ReadError> {
+        const USER: &str = "
+            SELECT id AS user_id, name AS user_name, guest AS user_guest, created_at, last_seen_at,
+                (SELECT count(*) FROM sessions WHERE user_id = users.id AND state = 'open')
+                    AS sessions
+            FROM users WHERE id = ?1";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(USER)?;
+            statement.query_one([user.as_str()], read_user).optional()
+        })
+    }
+
+    /// Who was in which room when the run before this one ended: those whose sessions ended with it, or
+    /// broke within a `grace` before and did not come back. Whoever left by themselves is not among them.
+    pub fn left_behind(&self, grace: Duration) -> Result<Vec<LeftBehind>, ReadError> {
+        self.read(|connection| left::behind(connection, grace))
     }
 
     /// Whose token this is.
@@ -160,75 +219,12 @@ fn read_room(row: &Row<'_>) -> rusqlite::Result<RoomSummary> {
     })
 }
 
-fn list_sessions(
-    connection: &Connection,
-    filter: &SessionFilter,
-) -> rusqlite::Result<Vec<SessionRow>> {
-    let user = filter.user.as_ref().map(UserId::as_str);
-    let room = filter.room.as_ref().map(RoomName::as_str);
-    let before = filter.before.map(|session| session.to_string());
-    let limit = signed(filter.limit);
-
-    // Only the conditions that are asked for are written, so that each can use its index.
-    let mut sql = String::from(
-        "SELECT sessions.*, users.guest AS user_guest
-         FROM sessions JOIN users ON users.id = sessions.user_id WHERE TRUE",
-    );
-    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
-    match filter.state {
-        Some(SessionState::Open) => sql.push_str(" AND state = 'open'"),
-        Some(SessionState::Closed) => sql.push_str(" AND state = 'closed'"),
-        None => {}
-    }
-    if let Some(user) = &user {
-        sql.push_str(" AND sessions.user_id = :user");
-        values.push((":user", user));
-    }
-    if let Some(room) = &room {
-        sql.push_str(
-            " AND EXISTS (SELECT 1 FROM subscriptions WHERE session_id = sessions.id
-                AND room_id = (SELECT id FROM rooms WHERE name = :room)
-                AND until_at IS sessions.closed_at)",
-        );
-        values.push((":room", room));
-    }
-    if let Some(before) = &before {
-        sql.push_str(" AND sessions.id < :before");
-        values.push((":before", before));
-    }
-    sql.push_str(" ORDER BY sessions.id DESC LIMIT :limit");
-
-    let mut statement = connection.prepare_cached(&sql)?;
-    let sessions = statement.query_map(values.as_slice(), |row| read_session(connection, row))?;
-    sessions.collect()
-}
-
-fn read_session(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<SessionRow> {
-    const ROOMS: &str = "
-        SELECT DISTINCT name FROM subscriptions JOIN rooms ON rooms.id = room_id
-        WHERE session_id = ?1 AND until_at IS ?2 ORDER BY name";
-
-    let session = row::session(row, "id")?;
-    let closed_at: Option<i64> = row.get("closed_at")?;
-    let closed = closed_at.map(|at| {
-        Ok::<_, rusqlite::Error>(Closed {
-            at: Timestamp::from_millis(at),
-            code: row.get("close_code")?,
-            reason: row.get("close_reason")?,
-        })
-    });
-    let mut rooms = connection.prepare_cached(ROOMS)?;
-    let rooms = rooms.query_map(params![session.to_string(), closed_at], |row| {
-        parsed(row, "name", RoomName::parse)
-    })?;
-    Ok(SessionRow {
-        session,
+fn read_user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
+    Ok(UserRow {
         user: row::user(row)?,
-        address: row.get("address")?,
-        user_agent: row.get("user_agent")?,
-        connected_at: row::timestamp(row, "connected_at")?,
-        closed: closed.transpose()?,
-        rooms: rooms.collect::<Result<_, _>>()?,
+        created_at: row::timestamp(row, "created_at")?,
+        last_seen_at: row::timestamp(row, "last_seen_at")?,
+        sessions: row.get("sessions")?,
     })
 }
 

@@ -11,7 +11,12 @@ use super::{
     Chat,
     visit::{Opening, Visit},
 };
-use crate::{identity::Credentials, reads::RETRY_MS, refused::Refused};
+use crate::{
+    identity::Credentials,
+    reads::{RETRY_MS, jittered},
+    refused::Refused,
+    turns::NoTurn,
+};
 
 impl Chat {
     /// Decides over an opening request.
@@ -24,6 +29,8 @@ impl Chat {
         let query = |name| handshake.query_param(name).map(|value| value.into_owned());
         self.check_origin(handshake)?;
         let opening = opening(handshake)?;
+        // Before anything that costs.
+        self.yard.turns.wait().await.map_err(no_turn)?;
         let credentials = Credentials::new(
             handshake.header("authorization"),
             query("token"),
@@ -33,7 +40,7 @@ impl Chat {
         let address = handshake.peer().map(|peer| peer.ip());
         let permit = self.admission.admit(address).ok_or_else(|| {
             let message = "There are too many sessions now. Try again later.";
-            Error::new(ErrorCode::Unavailable, message).retry_after_ms(RETRY_MS * 5)
+            Error::new(ErrorCode::Unavailable, message).retry_after_ms(jittered(RETRY_MS * 5))
         })?;
         Ok(Visit::new(
             identity.user,
@@ -84,16 +91,25 @@ fn opening(handshake: &Handshake) -> Result<Option<Opening>, Error> {
     Ok(Some(Opening { room, start, epoch }))
 }
 
+fn no_turn(reason: NoTurn) -> Error {
+    match reason {
+        NoTurn::Crowded => {
+            let message = "Too many sessions are being opened now. Try again later.";
+            Error::new(ErrorCode::Unavailable, message).retry_after_ms(jittered(RETRY_MS * 5))
+        }
+        NoTurn::Closed => closing(),
+    }
+}
+
+fn closing() -> Error {
+    let message = "The server is closing. Try again later.";
+    Error::new(ErrorCode::Unavailable, message).retry_after_ms(jittered(RETRY_MS * 5))
+}
+
 /// Answers what is no WebSocket handshake.
 pub(super) fn refuse_bad(error: &BadHandshake) -> Refusal {
     let body = match error {
-        BadHandshake::Closing => {
-            let message = "The server is closing. Try again later.";
-            let unavailable = Error::new(ErrorCode::Unavailable, message);
-            return Refused(unavailable.retry_after_ms(RETRY_MS * 5))
-                .into_response()
-                .into();
-        }
+        BadHandshake::Closing => return Refused(closing()).into_response().into(),
         error => Error::new(
             ErrorCode::BadField,
             format!("This address is for WebSockets: {error}"),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use madang::{
     BadHandshake, CloseCode, Closed, Endpoint, Error as SessionError, Handshake, Message, Mount,
-    Refusal, Session,
+    Refusal, Session, Side,
 };
 use rooms::{Hello, Leave, Limits, SessionId};
 use store::Write;
@@ -24,6 +24,8 @@ use crate::{clock::now, live::frame, reads::RETRY_MS, yard::Yard};
 
 /// The version of the wire protocol.
 const PROTOCOL: u32 = 1;
+/// For a session that an admin ended: its client does not come back by itself.
+pub(crate) const REMOVED: CloseCode = CloseCode::new(4003);
 /// How long a session's end is tried to be stored again, while storage is not available.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(RETRY_MS);
 
@@ -81,7 +83,7 @@ impl Endpoint for Chat {
                 .map(|peer| peer.ip().to_string())
                 .unwrap_or_default(),
             user_agent: session.request().header("user-agent").map(short),
-            at: now(),
+            at: id(session).at(),
         };
         if self.yard.journal.write(write).await.is_err() {
             return session.close(CloseCode::OVERLOADED, "storage is not available");
@@ -119,10 +121,13 @@ impl Endpoint for Chat {
 
     /// The session's row and its presence end together, however long storage takes.
     async fn on_close(&self, session: &Session<Visit>, closed: &Closed) {
-        let how = if closed.clean {
-            Leave::Clean
-        } else {
-            Leave::Broken
+        let how = match (closed.by, closed.code) {
+            // Whoever was removed does not come back, whether the client answers or not.
+            (Side::Server, REMOVED) => Leave::Clean,
+            // Whoever is asked to come back does.
+            (Side::Server, CloseCode::RESTART) => Leave::Broken,
+            _ if closed.clean => Leave::Clean,
+            _ => Leave::Broken,
         };
         let reason = match session.data().failure() {
             Some(failure) if closed.reason.is_empty() => failure,

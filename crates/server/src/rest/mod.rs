@@ -5,17 +5,19 @@ mod query;
 mod rooms;
 mod schema;
 mod sessions;
+mod users;
 
 use std::sync::Arc;
 
 use ::rooms::{Error, ErrorCode};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
+use madang::Sessions;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -33,22 +35,26 @@ use crate::{refused::Refused, yard::Yard};
     modifiers(&Security),
     tags(
         (name = "rooms", description = "Rooms, their logs, and who is in them"),
-        (name = "sessions", description = "Every client socket, for who has the admin token")
+        (name = "sessions", description = "Every client socket, for who has the admin token"),
+        (name = "users", description = "Who was here, for who has the admin token")
     )
 )]
 struct Document;
 
-/// Everything under `/api`.
-pub(crate) fn router(yard: Arc<Yard>) -> Router {
+/// Everything under `/api`. `sessions` are those that are open.
+pub(crate) fn router(yard: Arc<Yard>, sessions: Sessions) -> Router {
     let limit = DefaultBodyLimit::max(yard.config.limits.message_bytes);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(rooms::list_rooms))
         .routes(routes!(rooms::list_messages, rooms::post_message))
         .routes(routes!(rooms::get_presence))
         .routes(routes!(sessions::list_sessions))
+        .routes(routes!(sessions::get_session, sessions::close_session))
+        .routes(routes!(users::get_user))
         .split_for_parts();
     router
         .with_state(yard)
+        .layer(Extension(sessions))
         .route("/api/openapi.json", get(|| async { Json(document) }))
         .route("/api", get(no_such_address))
         .route(

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use ::rooms::{Error, ErrorCode, RoomName, Seq};
+use ::rooms::{Error, ErrorCode, RoomName, Seq, SessionId, Timestamp, UserId};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request},
@@ -32,6 +32,12 @@ impl Query {
     /// The parameter as a whole number.
     pub(super) fn number(&self, name: &'static str) -> Result<Option<Seq>, Error> {
         self.parsed(name, "a whole number", |text| text.parse().ok())
+    }
+
+    /// The parameter as a moment.
+    pub(super) fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Error> {
+        let expected = "an RFC 3339 time such as 2026-11-22T09:30:00Z";
+        self.parsed(name, expected, |text| Timestamp::parse(text).ok())
     }
 
     /// The parameter as whatever `parse` makes of it.
@@ -104,6 +110,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Room {
             })?;
         let name = RoomName::parse(&name).map_err(|error| Error::bad_name("room", error))?;
         Ok(Self(name))
+    }
+}
+
+/// The id of the path, of whatever kind.
+pub(super) struct Id(String);
+
+impl Id {
+    pub(super) fn session(&self) -> Result<SessionId, Error> {
+        let bad = |error| Error::bad_field("session", format!("The session in the path {error}."));
+        SessionId::parse(&self.0).map_err(bad)
+    }
+
+    pub(super) fn user(&self) -> Result<UserId, Error> {
+        UserId::parse(&self.0).map_err(|error| Error::bad_name("user", error))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| {
+            Error::bad_field("id", "The id in the path is not percent-encoded UTF-8.").into()
+        })
     }
 }
 

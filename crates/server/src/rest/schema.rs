@@ -2,7 +2,7 @@
 
 use ::rooms::{RoomName, Timestamp};
 use serde::Serialize;
-use store::{RoomKind, RoomSummary, SessionRow};
+use store::{RoomKind, RoomSummary, SessionRow, UserRow};
 use utoipa::{
     Modify, ToSchema,
     openapi::{
@@ -218,6 +218,44 @@ impl From<SessionRow> for Session {
             close_code: row.closed.as_ref().map(|closed| closed.code),
             close_reason: row.closed.map(|closed| closed.reason),
             rooms: row.rooms,
+        }
+    }
+}
+
+/// Why a session is closed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is there for the document")]
+pub(super) struct Removal {
+    #[schema(example = "spam")]
+    reason: Option<String>,
+}
+
+/// A user, and when they were last seen.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Seen {
+    #[serde(flatten)]
+    #[schema(inline, value_type = User)]
+    user: ::rooms::User,
+    /// Since when they are known.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When a session of theirs last opened or closed.
+    #[schema(value_type = String, format = DateTime)]
+    last_seen_at: Timestamp,
+    /// Whether they have an open session now.
+    online: bool,
+    /// How many.
+    sessions: u64,
+}
+
+impl From<UserRow> for Seen {
+    fn from(row: UserRow) -> Self {
+        Self {
+            user: row.user,
+            created_at: row.created_at,
+            last_seen_at: row.last_seen_at,
+            online: row.sessions > 0,
+            sessions: row.sessions,
         }
     }
 }

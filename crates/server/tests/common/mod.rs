@@ -47,19 +47,24 @@ impl Server {
 
     /// Starts with a configuration, in a folder with what it names.
     pub(crate) fn start_in(folder: TempDir, config: &str) -> Self {
-        Self::launch_in(folder, config, None)
+        Self::launch_in("127.0.0.1:0", folder, config, None)
+    }
+
+    /// Starts with a configuration, at an address of this machine.
+    pub(crate) fn start_at(listen: &str, folder: TempDir, config: &str) -> Self {
+        Self::launch_in(listen, folder, config, None)
     }
 
     /// Starts with a configuration, on a disk that fails as it is told.
     pub(crate) fn start_on_disk(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::new(&folder.path().join("data")).unwrap();
-        Self::launch_in(folder, config, Some(disk))
+        Self::launch_in("127.0.0.1:0", folder, config, Some(disk))
     }
 
-    fn launch_in(folder: TempDir, config: &str, disk: Option<Disk>) -> Self {
+    fn launch_in(listen: &str, folder: TempDir, config: &str, disk: Option<Disk>) -> Self {
         fs::write(folder.path().join("madang.toml"), config).unwrap();
-        let (child, scheme, host) = launch(folder.path(), "127.0.0.1:0", disk.as_ref());
+        let (child, scheme, host) = launch(folder.path(), listen, disk.as_ref());
         Self {
             child,
             scheme,
@@ -95,6 +100,20 @@ impl Server {
                 .unwrap()
                 .success()
         );
+    }
+
+    /// The most memory that it had at a time, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = peak
+            .unwrap()
+            .trim()
+            .strip_suffix(" kB")
+            .unwrap()
+            .parse()
+            .unwrap();
+        kib * 1024
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
@@ -134,11 +153,15 @@ impl Server {
 
     /// One HTTP request with the admin token.
     pub(crate) fn http_as_admin(&self, method: &str, path: &str) -> (u16, Value) {
+        self.http_as_admin_with(method, path, "")
+    }
+
+    pub(crate) fn http_as_admin_with(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let token = fs::read_to_string(self.data().join("admin.token")).unwrap();
         self.http_as(
             method,
             path,
-            "",
+            body,
             &format!("Authorization: Bearer {}\r\n", token.trim()),
         )
     }

@@ -1,3 +1,6 @@
+use rusqlite::types::ToSql;
+
+use super::sessions::{Statement, statement};
 use super::*;
 use crate::Write;
 use crate::testing::*;
@@ -6,6 +9,9 @@ const ALL: SessionFilter = SessionFilter {
     state: None,
     user: None,
     room: None,
+    address: None,
+    from: None,
+    to: None,
     before: None,
     limit: 100,
 };
@@ -126,6 +132,267 @@ fn a_list_of_sessions_is_read_page_by_page() {
     };
     assert_eq!(list(&fixture, &next), ids(&[1]));
     assert_eq!(list(&fixture, &SessionFilter { limit: 0, ..ALL }), ids(&[]));
+}
+
+#[test]
+fn sessions_are_listed_by_address_and_by_time() {
+    let mut fixture = Fixture::new();
+    let connected = |millis| SessionId::new(at(millis), 1);
+    let arrive = |millis, address: &str| Write::OpenSession {
+        session: connected(millis),
+        user: user(1),
+        new_guest: None,
+        address: address.to_owned(),
+        user_agent: None,
+        at: at(millis),
+    };
+    fixture.commit(&[
+        arrive(1_000, "203.0.113.7"),
+        arrive(2_000, "2001:db8::7"),
+        arrive(3_000, "203.0.113.7"),
+    ]);
+    let by_address = SessionFilter {
+        address: Some("203.0.113.7".to_owned()),
+        ..ALL
+    };
+    assert_eq!(
+        list(&fixture, &by_address),
+        [connected(3_000), connected(1_000)]
+    );
+    let by_time = |from: Option<i64>, to: Option<i64>| {
+        let filter = SessionFilter {
+            from: from.map(at),
+            to: to.map(at),
+            ..ALL
+        };
+        list(&fixture, &filter)
+    };
+    assert_eq!(
+        by_time(Some(2_000), None),
+        [connected(3_000), connected(2_000)]
+    );
+    assert_eq!(by_time(Some(2_001), Some(3_000)), []);
+    assert_eq!(by_time(None, Some(2_000)), [connected(1_000)]);
+    assert_eq!(
+        by_time(Some(1_000), Some(3_000)),
+        [connected(2_000), connected(1_000)]
+    );
+    let next = SessionFilter {
+        to: Some(at(9_000)),
+        before: Some(connected(3_000)),
+        ..by_address
+    };
+    assert_eq!(list(&fixture, &next), [connected(1_000)]);
+}
+
+#[test]
+fn a_page_of_sessions_is_searched_and_not_scanned_whatever_is_asked() {
+    let fixture = busy();
+    let (user, room) = (Some(user(1).id), Some(room("마당")));
+    let (open, closed) = (Some(SessionState::Open), Some(SessionState::Closed));
+    let address = Some("203.0.113.7".to_owned());
+    let (from, to, before) = (Some(at(0)), Some(at(9)), Some(session(3)));
+    let plan = |filter: &SessionFilter| -> Vec<String> {
+        let Statement { sql, values } = statement(filter);
+        let values: Vec<(&str, &dyn ToSql)> = values
+            .iter()
+            .map(|(name, value)| (*name, value as &dyn ToSql))
+            .collect();
+        fixture
+            .readers
+            .read(|connection| {
+                connection
+                    .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?
+                    .query_map(values.as_slice(), |row| row.get("detail"))?
+                    .collect()
+            })
+            .unwrap()
+    };
+    for (filter, first) in [
+        // The table in its own order, of which a page is read.
+        (ALL, "SCAN sessions"),
+        (
+            SessionFilter {
+                state: closed,
+                ..ALL
+            },
+            "SCAN sessions",
+        ),
+        (
+            SessionFilter { state: open, ..ALL },
+            "SCAN sessions USING INDEX sessions_open",
+        ),
+        (
+            SessionFilter { before, ..ALL },
+            "SEARCH sessions USING PRIMARY KEY (id<?)",
+        ),
+        (
+            SessionFilter {
+                from,
+                to,
+                before,
+                ..ALL
+            },
+            "SEARCH sessions USING PRIMARY KEY (id>? AND id<?)",
+        ),
+        (
+            SessionFilter {
+                user: user.clone(),
+                before,
+                ..ALL
+            },
+            "SEARCH sessions USING INDEX sessions_by_user (user_id=? AND id<?)",
+        ),
+        (
+            SessionFilter {
+                user,
+                room: room.clone(),
+                address: address.clone(),
+                state: open,
+                from,
+                to,
+                before,
+                ..ALL
+            },
+            "SEARCH sessions USING INDEX sessions_by_user (user_id=? AND id>? AND id<?)",
+        ),
+        (
+            SessionFilter {
+                address: address.clone(),
+                before,
+                ..ALL
+            },
+            "SEARCH sessions USING INDEX sessions_by_address (address=? AND id<?)",
+        ),
+        (
+            SessionFilter {
+                address: address.clone(),
+                state: closed,
+                room: room.clone(),
+                ..ALL
+            },
+            "SEARCH sessions USING INDEX sessions_by_address (address=?)",
+        ),
+        (
+            SessionFilter {
+                room: room.clone(),
+                before,
+                ..ALL
+            },
+            "SEARCH subscriptions USING INDEX subscriptions_by_room (room_id=? AND session_id<?)",
+        ),
+        (
+            SessionFilter {
+                room,
+                address,
+                state: open,
+                before,
+                ..ALL
+            },
+            "SEARCH subscriptions USING INDEX subscriptions_open (room_id=? AND session_id<?)",
+        ),
+    ] {
+        let plan = plan(&filter);
+        assert_eq!(plan[0], first, "{filter:?} {plan:#?}");
+        let scans = plan.iter().filter(|step| step.starts_with("SCAN")).count();
+        assert!(scans <= usize::from(first.starts_with("SCAN")), "{plan:#?}");
+        assert!(
+            !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+            "{filter:?} {plan:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_session_is_found_by_its_id() {
+    let fixture = busy();
+    let found = fixture.readers.session(session(2)).unwrap().unwrap();
+    assert_eq!((found.user, found.rooms), (user(1), vec![room("마당")]));
+    assert_eq!(found.closed.unwrap().code, 1001);
+    assert_eq!(fixture.readers.session(session(9)).unwrap(), None);
+}
+
+#[test]
+fn a_user_is_there_while_a_session_of_theirs_is_open_and_was_last_seen_when_one_opened_or_closed() {
+    let mut fixture = busy();
+    let seen = |fixture: &Fixture| {
+        let row = fixture.readers.user(&user(1).id).unwrap().unwrap();
+        assert_eq!((row.user, row.created_at), (user(1), at(1)));
+        (row.sessions, row.last_seen_at)
+    };
+    assert_eq!(seen(&fixture), (1, at(10)));
+    fixture.commit_one(depart(1, 20));
+    assert_eq!(seen(&fixture), (0, at(20)));
+    assert_eq!(fixture.readers.user(&user(9).id).unwrap(), None);
+}
+
+/// The users of each room who were there when the run before ended.
+fn left_behind(fixture: &Fixture) -> Vec<(RoomName, Vec<(User, Timestamp)>)> {
+    let grace = Duration::from_secs(10);
+    let rooms = fixture.readers.left_behind(grace).unwrap();
+    rooms
+        .into_iter()
+        .map(|left| (left.room, left.users))
+        .collect()
+}
+
+#[test]
+fn who_was_there_when_the_server_was_killed_is_known_at_the_next_start() {
+    let mut fixture = busy();
+    fixture.commit(&[
+        // Two sessions are one person, from the first of them on.
+        arrive(5, 2, 20),
+        subscribe(5, "lobby", 20),
+        unsubscribe(4, "lobby", 21),
+        say("lobby", "a", 22),
+    ]);
+    assert_eq!(left_behind(&fixture), []);
+    let fixture = fixture.lose(30);
+    let expected = [
+        (room("lobby"), vec![(user(2), at(6))]),
+        (room("마당"), vec![(user(1), at(5)), (user(2), at(5))]),
+    ];
+    assert_eq!(left_behind(&fixture), expected);
+    let left = fixture.readers.left_behind(Duration::ZERO).unwrap();
+    assert_eq!(left[0].head.head, 1);
+    // If it stops again at once, they are still on their way; but not for ever.
+    let fixture = fixture.restart(40);
+    assert_eq!(left_behind(&fixture), expected);
+    assert_eq!(left_behind(&fixture.restart(10_023)), []);
+}
+
+#[test]
+fn who_broke_off_within_the_grace_was_still_there_and_who_left_was_not() {
+    let mut fixture = Fixture::new();
+    let end = |id, millis, code| Write::CloseSession {
+        session: session(id),
+        at: at(millis),
+        code,
+        reason: String::new(),
+    };
+    for id in 1..=8 {
+        fixture.commit(&[arrive(id, id, 0), subscribe(id, "마당", 0)]);
+    }
+    fixture.commit(&[
+        end(1, 9_999, 1006),
+        end(2, 10_000, 1006),
+        end(3, 15_000, 4008),
+        end(4, 15_000, 1001),
+        end(5, 19_000, 1012),
+        end(6, 19_000, 4003),
+        // One who came back and then left, and one who left the room alone.
+        end(7, 15_000, 1006),
+        arrive(17, 7, 16_000),
+        subscribe(17, "마당", 16_000),
+        end(17, 17_000, 1000),
+        unsubscribe(8, "마당", 18_000),
+    ]);
+    let fixture = fixture.restart(20_000);
+    let [(_, users)] = &left_behind(&fixture)[..] else {
+        panic!("one room");
+    };
+    let users: Vec<_> = users.iter().map(|(user, _)| user.clone()).collect();
+    assert_eq!(users, [user(2), user(3), user(5)]);
 }
 
 #[test]
