@@ -5,10 +5,7 @@
 //! another seed, after up to five seconds each. A seed names what is lost of what was on its way; what that is
 //! depends on the machine's timing too.
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "what a test cannot go on without"
-)]
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 mod common;
 
