@@ -6,19 +6,22 @@
 //!
 //! Deliberately not: a test (its figures depend on the machine), or a client of many machines.
 //!
-//! Start with [`rooms`], the main road; [`idle`] and [`writers`] are the other two scenarios. [`peers`]
+//! Start with [`rooms`], the main road; [`idle`], [`writers`], [`returning`], [`slow`] and [`crowd`] are the other scenarios. [`peers`]
 //! measures the library `madang` alone, beside others of its kind.
 
 mod clock;
+mod crowd;
 mod idle;
 mod latency;
 mod order;
 mod peers;
 mod process;
 mod report;
+mod returning;
 mod rooms;
 mod server;
 mod sessions;
+mod slow;
 mod wire;
 mod writers;
 
@@ -52,9 +55,15 @@ enum Scenario {
     Idle(idle::Settings),
     /// Writers with one message in flight each.
     Writers(writers::Settings),
+    /// All sessions come back after the server was killed.
+    Return(returning::Settings),
+    /// Readers that are far behind catch up.
+    Slow(slow::Settings),
+    /// People come into and leave a room with many in it.
+    Crowd(crowd::Settings),
     /// The library beside others: echo, a room, memory.
     Peers(peers::Settings),
-    /// Every scenario but `peers` at its default size.
+    /// `rooms`, `idle` and `writers` at their default sizes.
     All,
 }
 
@@ -102,6 +111,9 @@ async fn measure(cli: &Cli) -> anyhow::Result<Value> {
         Scenario::Rooms(settings) => take(rooms::measure(&cli.server, settings).await?),
         Scenario::Idle(settings) => take(idle::measure(&cli.server, settings).await?),
         Scenario::Writers(settings) => writers::measure(&cli.server, settings, take).await?,
+        Scenario::Return(settings) => take(returning::measure(&cli.server, settings).await?),
+        Scenario::Slow(settings) => take(slow::measure(&cli.server, settings).await?),
+        Scenario::Crowd(settings) => take(crowd::measure(&cli.server, settings).await?),
         Scenario::Peers(settings) => {
             let comparisons = peers::measure(&cli.server, settings).await?;
             if !cli.json {

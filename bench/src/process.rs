@@ -47,7 +47,13 @@ impl Usage {
 /// Bytes of a process that are in memory.
 pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
     let status = read(&format!("{process}/status"))?;
-    resident_bytes(&status).context("/proc/PID/status is not as expected")
+    status_bytes(&status, "VmRSS:").context("/proc/PID/status is not as expected")
+}
+
+/// The most bytes of a process that were in memory at a time.
+pub(crate) fn peak(process: u32) -> anyhow::Result<u64> {
+    let status = read(&format!("{process}/status"))?;
+    status_bytes(&status, "VmHWM:").context("/proc/PID/status is not as expected")
 }
 
 /// Processor time of all threads of a process, in user and kernel mode.
@@ -81,10 +87,8 @@ fn machine_time(stat: &str) -> Option<Duration> {
     Some(TICK * (user + nice + system + irq + softirq + steal))
 }
 
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn status_bytes(status: &str, label: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(label))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib * 1024)
 }
@@ -110,8 +114,9 @@ mod tests {
     #[test]
     fn resident_memory_is_in_bytes() {
         let status = "Name:\tmadang\nVmHWM:\t  9999 kB\nVmRSS:\t    12 kB\n";
-        assert_eq!(resident_bytes(status), Some(12 * 1024));
-        assert_eq!(resident_bytes("Name:\tmadang\n"), None);
+        assert_eq!(status_bytes(status, "VmRSS:"), Some(12 * 1024));
+        assert_eq!(status_bytes(status, "VmHWM:"), Some(9999 * 1024));
+        assert_eq!(status_bytes("Name:\tmadang\n", "VmRSS:"), None);
     }
 
     #[test]

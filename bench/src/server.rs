@@ -68,14 +68,24 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(options: &Options) -> anyhow::Result<Self> {
-        let program = options.program("madang", "cargo build --release -p madang-server")?;
         let data_in = options.data_in.clone().map_or_else(here, Ok)?;
         let folder = TempDir::with_prefix_in("madang-bench-", data_in)
             .context("cannot make a data folder")?;
+        Self::start_in(options, folder, "127.0.0.1:0").await
+    }
+
+    /// Ends it at once, as a power cut would, and starts another on the same data and address.
+    pub(crate) async fn kill_and_start_again(mut self, options: &Options) -> anyhow::Result<Self> {
+        self.child.kill().await?;
+        Self::start_in(options, self.folder, &self.address).await
+    }
+
+    async fn start_in(options: &Options, folder: TempDir, listen: &str) -> anyhow::Result<Self> {
+        let program = options.program("madang", "cargo build --release -p madang-server")?;
         let log = File::create(log(&folder))?;
         let mut command = Command::new(&program);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", listen, "--data"])
             .arg(folder.path().join("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

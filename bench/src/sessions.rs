@@ -51,6 +51,24 @@ pub(crate) async fn open(url: &str) -> anyhow::Result<Client> {
         .with_context(|| format!("no hello within {OPEN:?}"))?
 }
 
+/// Opens a session at a room's address, up to its `subscribed`, and tells its user's token if it is new.
+pub(crate) async fn open_with_token(
+    url: &str,
+    options: Options,
+) -> anyhow::Result<(Client, Option<String>)> {
+    let mut client = Client::connect(url, options).await?;
+    let mut token = None;
+    loop {
+        let text = next_text(client.next().await)?;
+        match wire::read(&text) {
+            Message::Hello => token = wire::token(&text),
+            Message::Subscribed => return Ok((client, token)),
+            Message::Error => anyhow::bail!("the server said {text}"),
+            _ => {}
+        }
+    }
+}
+
 /// Opens a session at a room's address, up to its `subscribed`.
 pub(crate) async fn open_in_room(url: &str) -> anyhow::Result<Client> {
     let mut client = open(url).await?;

@@ -36,6 +36,18 @@ pub(crate) fn send(room: &str, key: Option<u64>, bytes: usize, sent: Nanos) -> S
     )
 }
 
+/// The token of a new guest's `hello`.
+pub(crate) fn token(hello: &str) -> Option<String> {
+    let (_, token) = hello.split_once(r#""token":""#)?;
+    Some(token.split_once('"')?.0.to_owned())
+}
+
+/// How many are present, of a `presence`.
+pub(crate) fn present(text: &str) -> Option<u64> {
+    let presence = text.strip_prefix(r#"{"type":"presence","#)?;
+    number_after(presence, r#""count":"#).map(|(count, _)| count)
+}
+
 /// Reads one message.
 pub(crate) fn read(text: &str) -> Message {
     quick(text).unwrap_or_else(|| thorough(text))
@@ -143,6 +155,16 @@ mod tests {
         ] {
             assert_eq!(read(text), Message::Error, "{text}");
         }
+    }
+
+    #[test]
+    fn a_hello_tells_the_token_and_a_presence_the_count() {
+        let hello = r#"{"type":"hello","user":{"id":"u_1"},"token":"a7","heartbeat_ms":25000}"#;
+        assert_eq!(token(hello).as_deref(), Some("a7"));
+        assert_eq!(token(r#"{"type":"hello"}"#), None);
+        let presence = r#"{"type":"presence","room":"a","joined":[],"left":[],"count":20000}"#;
+        assert_eq!(present(presence), Some(20_000));
+        assert_eq!(present(EVENT), None);
     }
 
     #[test]
