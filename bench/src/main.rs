@@ -9,6 +9,7 @@
 //! Start with [`rooms`], the main road; [`idle`] and [`writers`] are the other two scenarios. [`peers`]
 //! measures the library `madang` alone, beside others of its kind.
 
+mod bare;
 mod clock;
 mod idle;
 mod latency;
