@@ -176,6 +176,31 @@ async fn what_was_refused_for_a_failed_sync_does_not_come_back_after_a_kill() {
 }
 
 #[tokio::test]
+async fn after_a_failed_sync_and_a_kill_what_is_stored_next_outlives_a_power_cut() {
+    for seed in 0..6 {
+        let mut server = Server::start_on_disk("");
+        let mut writer = server.guest_in("lobby", "writer").await;
+        let say = |text: &str| json!({"type": "send", "id": 1, "room": "lobby", "text": text});
+        writer.ok(say("before")).await;
+        let fails = [(Call::Sync, "madang.db-wal", Errno::Failed)];
+        server.disk().fail(&fails).unwrap();
+        writer.refused(say("refused")).await;
+        // The next start finds in the WAL what the disk does not have, and never will by a sync.
+        server.kill();
+        server.disk().heal().unwrap();
+        server.restart();
+        let mut writer = server.guest("writer").await;
+        writer.ok(say("after")).await;
+        server.kill();
+        server.disk.as_mut().unwrap().cut(seed).unwrap();
+        server.restart();
+        let (_, page) = server.http("GET", "/api/rooms/lobby/messages", "");
+        assert_eq!(page["head"], 2, "seed {seed}: {page}");
+        sound(&server);
+    }
+}
+
+#[tokio::test]
 async fn a_checkpoint_that_fails_loses_nothing_and_is_made_good() {
     let mut server = Server::start_on_disk("");
     let mut writer = server.guest_in("lobby", "writer").await;
