@@ -9,6 +9,7 @@
 //! Start with [`rooms`], the main road; [`idle`], [`writers`], [`returning`], [`slow`] and [`crowd`] are the other scenarios. [`peers`]
 //! measures the library `madang` alone, beside others of its kind.
 
+mod bare;
 mod clock;
 mod crowd;
 mod idle;

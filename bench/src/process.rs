@@ -56,6 +56,11 @@ pub(crate) fn peak(process: u32) -> anyhow::Result<u64> {
     status_bytes(&status, "VmHWM:").context("/proc/PID/status is not as expected")
 }
 
+/// Processor time of this process.
+pub(crate) fn own_cpu() -> anyhow::Result<Duration> {
+    cpu("self")
+}
+
 /// Processor time of all threads of a process, in user and kernel mode.
 fn cpu(process: &str) -> anyhow::Result<Duration> {
     let stat = read(&format!("{process}/stat"))?;

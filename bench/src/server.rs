@@ -39,6 +39,12 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// A folder for data, on the disk that is measured.
+    pub(crate) fn folder(&self) -> anyhow::Result<TempDir> {
+        let data_in = self.data_in.clone().map_or_else(here, Ok)?;
+        TempDir::with_prefix_in("madang-bench-", data_in).context("cannot make a data folder")
+    }
+
     /// The program to measure: `name` unless another is given; `build` makes it.
     pub(crate) fn program(&self, name: &str, build: &str) -> anyhow::Result<PathBuf> {
         let program = match &self.program {
@@ -68,10 +74,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(options: &Options) -> anyhow::Result<Self> {
-        let data_in = options.data_in.clone().map_or_else(here, Ok)?;
-        let folder = TempDir::with_prefix_in("madang-bench-", data_in)
-            .context("cannot make a data folder")?;
-        Self::start_in(options, folder, "127.0.0.1:0").await
+        Self::start_in(options, options.folder()?, "127.0.0.1:0").await
     }
 
     /// Ends it at once, as a power cut would, and starts another on the same data and address.

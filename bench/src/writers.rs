@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
 use crate::{
+    bare,
     clock::Clock,
     latency::Latencies,
     process::Usage,
@@ -23,7 +24,7 @@ const ROOM: &str = "bench";
 /// How many writers.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
-    /// Writers; a list such as 1,16,256 measures one after the other.
+    /// Writers; a list such as 1,16,256,1024 measures one after the other.
     #[arg(long, value_delimiter = ',', default_values_t = Settings::default().writers)]
     writers: Vec<usize>,
     /// How long each is measured.
@@ -35,15 +36,25 @@ pub(crate) struct Settings {
     /// Gives every message a key, as clients do that try again.
     #[arg(long)]
     keys: bool,
+    /// Leaves out what the server is compared with: the same transactions in a bare loop.
+    #[arg(long)]
+    no_bare: bool,
+}
+
+impl Settings {
+    fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            writers: vec![1, 16, 256],
+            writers: vec![1, 16, 256, 1024],
             seconds: 10,
             text_bytes: 64,
             keys: false,
+            no_bare: false,
         }
     }
 }
@@ -55,6 +66,17 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<()> {
     for &writers in &settings.writers {
         anyhow::ensure!(writers > 0, "nobody writes nothing");
+        if !settings.no_bare {
+            let folder = options.folder()?;
+            let (text_bytes, time) = (settings.text_bytes, settings.time());
+            take(bare::measure(
+                folder.path(),
+                writers,
+                text_bytes,
+                settings.keys,
+                time,
+            )?);
+        }
         sessions::make_room(writers)?;
         let server = Server::start(options).await?;
         let result = write(&server, settings, writers).await;
@@ -76,7 +98,7 @@ async fn write(server: &Server, settings: &Settings, writers: usize) -> anyhow::
     let clock = Clock::start();
     let usage = Usage::now(server.id())?;
     let began = Instant::now();
-    let until = began + Duration::from_secs(settings.seconds.into());
+    let until = began + settings.time();
     let writing = clients.into_iter().map(|client| {
         let stored = &stored;
         async move {

@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use common::{PATIENCE, Server, Talker};
 use disk::{Call, Errno};
@@ -176,6 +176,31 @@ async fn what_was_refused_for_a_failed_sync_does_not_come_back_after_a_kill() {
 }
 
 #[tokio::test]
+async fn after_a_failed_sync_and_a_kill_what_is_stored_next_outlives_a_power_cut() {
+    for seed in 0..6 {
+        let mut server = Server::start_on_disk("");
+        let mut writer = server.guest_in("lobby", "writer").await;
+        let say = |text: &str| json!({"type": "send", "id": 1, "room": "lobby", "text": text});
+        writer.ok(say("before")).await;
+        let fails = [(Call::Sync, "madang.db-wal", Errno::Failed)];
+        server.disk().fail(&fails).unwrap();
+        writer.refused(say("refused")).await;
+        // The next start finds in the WAL what the disk does not have, and never will by a sync.
+        server.kill();
+        server.disk().heal().unwrap();
+        server.restart();
+        let mut writer = server.guest("writer").await;
+        writer.ok(say("after")).await;
+        server.kill();
+        server.disk.as_mut().unwrap().cut(seed).unwrap();
+        server.restart();
+        let (_, page) = server.http("GET", "/api/rooms/lobby/messages", "");
+        assert_eq!(page["head"], 2, "seed {seed}: {page}");
+        sound(&server);
+    }
+}
+
+#[tokio::test]
 async fn a_checkpoint_that_fails_loses_nothing_and_is_made_good() {
     let mut server = Server::start_on_disk("");
     let mut writer = server.guest_in("lobby", "writer").await;
@@ -210,6 +235,72 @@ async fn a_checkpoint_that_fails_loses_nothing_and_is_made_good() {
     let (_, page) = server.http("GET", "/api/rooms/lobby/messages", "");
     assert_eq!(page["head"], 22, "{page}");
     sound(&server);
+}
+
+#[tokio::test]
+async fn what_a_reader_let_be_carried_by_half_is_carried_again_after_a_failed_sync() {
+    for seed in 0..4 {
+        let mut server = Server::start_on_disk("");
+        let mut writer = server.guest_in("lobby", "writer").await;
+        let text = "가".repeat(1000);
+        let command = json!({"type": "send", "id": 1, "room": "lobby", "text": text});
+        let database = server.data().join("madang.db");
+        // A checkpoint that a reader cuts short: it counts its pages, and leaves the sync to the next.
+        let (mut count, reader) = loop {
+            let reader = Connection::open(&database).unwrap();
+            for _ in 0..20 {
+                writer.ok(command.clone()).await;
+            }
+            reader.execute_batch("BEGIN; SELECT * FROM events").unwrap();
+            for _ in 0..20 {
+                writer.ok(command.clone()).await;
+            }
+            sleep(Duration::from_millis(1200)).await;
+            // At times the server was sooner than the reader.
+            let (frames, carried) = carried(&database);
+            if 0 < carried && carried < frames {
+                break (
+                    writer.ok(command.clone()).await["seq"].as_u64().unwrap(),
+                    reader,
+                );
+            }
+        };
+        let fails = [(Call::Sync, "madang.db", Errno::Failed)];
+        server.disk().fail(&fails).unwrap();
+        drop(reader);
+        until(|| server.disk().failed_syncs().unwrap() > 0).await;
+        server.disk().heal().unwrap();
+        until(|| matches!(carried(&database), (frames, carried) if frames == carried)).await;
+        // The WAL begins anew: what it held is in the database file, or nowhere.
+        for _ in 0..20 {
+            count = writer.ok(command.clone()).await["seq"].as_u64().unwrap();
+        }
+        server.kill();
+        server.disk.as_mut().unwrap().cut(seed).unwrap();
+        server.restart();
+        let (_, page) = server.http("GET", "/api/rooms/lobby/messages?limit=1", "");
+        assert_eq!(page["head"], count, "seed {seed}: {page}");
+        sound(&server);
+    }
+}
+
+/// Frames in the WAL, and how many of them SQLite takes for carried over.
+fn carried(database: &Path) -> (i64, i64) {
+    let connection = Connection::open(database).unwrap();
+    connection
+        .query_one("PRAGMA wal_checkpoint(NOOP)", [], |row| {
+            Ok((row.get(1)?, row.get(2)?))
+        })
+        .unwrap()
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let waiting = async {
+        while !done() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap();
 }
 
 fn sound(server: &Server) {

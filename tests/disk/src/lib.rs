@@ -147,6 +147,19 @@ impl Disk {
         }
     }
 
+    /// Syncs that have failed since the last cut.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn failed_syncs(&self) -> io::Result<usize> {
+        let log = log::read(&fs::read(&self.log)?)?;
+        let failed = log
+            .iter()
+            .filter(|entry| entry.step == log::Step::FailedSync);
+        Ok(failed.count())
+    }
+
     /// The power goes, after the program was killed: puts into the folder what was synced, and of the
     /// rest a random part, the same for the same seed and log.
     ///
