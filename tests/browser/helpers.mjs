@@ -130,11 +130,13 @@ export class Visitor {
   /**
    * @param {import('playwright-core').Browser} browser
    * @param {string} url
-   * @param {import('playwright-core').BrowserContextOptions} [options]
+   * @param {import('playwright-core').BrowserContextOptions & { sharesConnection?: boolean }} [options]
+   *   `sharesConnection`: whether the browser has what it takes, as most have
    */
-  static async open(browser, url, options = {}) {
+  static async open(browser, url, { sharesConnection = true, ...options } = {}) {
     const context = await browser.newContext({ locale: 'ko-KR', viewport: { width: 1100, height: 760 }, ...options });
     context.setDefaultTimeout(20_000);
+    if (!sharesConnection) await context.addInitScript(() => delete globalThis.SharedWorker);
     const visitor = new Visitor(context, await context.newPage());
     await visitor.page.goto(url);
     return visitor;

@@ -4,7 +4,8 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { launch, Visitor } from './helpers.mjs';
 import { me, message, other, StandIn } from './stand-in.mjs';
 
-describe('the chat page in trouble', { timeout: 600_000 }, () => {
+// With a connection of its own, and with one that is shared: what happens to it is told alike.
+for (const sharesConnection of [false, true]) describe(`the chat page in trouble, ${sharesConnection ? 'with a shared connection' : 'with its own connection'}`, { timeout: 600_000 }, () => {
   let browser;
   /** @type {StandIn} */
   let server;
@@ -17,7 +18,7 @@ describe('the chat page in trouble', { timeout: 600_000 }, () => {
   after(() => browser?.close());
   beforeEach(async () => {
     server = await StandIn.start();
-    visitor = await Visitor.open(browser, server.url);
+    visitor = await Visitor.open(browser, server.url, { sharesConnection });
   });
   afterEach(async () => {
     assert.deepEqual(visitor.complaints, []);
@@ -31,6 +32,8 @@ describe('the chat page in trouble', { timeout: 600_000 }, () => {
   const askedFor = (type) => (session) => session.commands.some((command) => command.type === type);
   const last = (session, type) => session.commands.filter((command) => command.type === type).at(-1);
   const join = () => visitor.join('강호동', 'lobby');
+  /** The page's clock, which a test may turn, is not the worker's. */
+  const itWithClock = sharesConnection ? it.skip : it;
   const session = (n) => server.until((one) => one === server.sessions[n] && askedFor('subscribe')(one));
 
   it('brings whoever gives nothing but a name to the lobby', async () => {
@@ -254,7 +257,7 @@ describe('the chat page in trouble', { timeout: 600_000 }, () => {
     assert.equal((await session(1)).url.searchParams.get('name'), '강호동');
   });
 
-  it('says that one was removed, and does not come back', async () => {
+  itWithClock('says that one was removed, and does not come back', async () => {
     await visitor.page.clock.install();
     await join();
     (await session(0)).close(4003, 'banned');
@@ -272,7 +275,7 @@ describe('the chat page in trouble', { timeout: 600_000 }, () => {
     await visitor.isIn();
   });
 
-  it('comes back at once on demand, however long it would have waited', async () => {
+  itWithClock('comes back at once on demand, however long it would have waited', async () => {
     await visitor.page.clock.install();
     await join();
     await visitor.page.evaluate(() => { Math.random = () => 0.99; });
@@ -284,7 +287,7 @@ describe('the chat page in trouble', { timeout: 600_000 }, () => {
     await visitor.isIn();
   });
 
-  it('asks a silent server for a sign of life, and reconnects when there is none', async () => {
+  itWithClock('asks a silent server for a sign of life, and reconnects when there is none', async () => {
     await visitor.page.clock.install();
     await join();
     const first = await session(0);

@@ -254,7 +254,8 @@ export class Connection {
     this.#attempt += 1;
     if (plan.kind === 'wait') return this.#comeBackIn(plan.delayMs, close.code);
     if (plan.why === 'credential') {
-      if (credential.kind === 'guest') this.#on.forget();
+      // Who came in by name has the token of this session's `hello`.
+      if (credential.kind === 'guest' || credential.kind === 'name') this.#on.forget();
       if (this.#mayRenew(credential)) return this.#comeBackIn(this.#nextDelay(), close.code);
     }
     this.#stop(plan.why, close.code, close.reason || null);
