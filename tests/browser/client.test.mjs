@@ -3,6 +3,8 @@
  * tabs. The tabs stand on the page's door, which enters no room by itself.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Network } from '../../clients/js/test/network.mjs';
@@ -190,6 +192,21 @@ describe('the client in a browser', { timeout: 300_000 }, () => {
     }
     assert.equal((await server.sessions()).length, 4);
     assert.deepEqual(await server.texts(room), Array(4).fill('안녕'));
+  });
+
+  it('is the client of another site’s page, too', async () => {
+    const site = createServer((_request, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html>'));
+    site.listen(0, '127.0.0.1');
+    await once(site, 'listening');
+    const page = await (await person()).newPage();
+    await page.goto(`http://127.0.0.1:${site.address().port}/`);
+    const seq = await page.evaluate(async ([url, room]) => {
+      const { madang } = await import(`${url}madang.js`);
+      const yard = madang(url, { name: '손님', shared: true });
+      return (await yard.room(room).send('다른 집에서')).seq;
+    }, [server.url, freshRoom()]);
+    assert.equal(seq, 1);
+    site.close();
   });
 
   it('keeps over a reload what could not be sent, where it is told to', async () => {

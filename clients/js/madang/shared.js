@@ -25,6 +25,8 @@ export class SharedLine {
   #asked = new Map();
   #nextNumber = 1;
   #answered = false;
+  /** The worker's name, by which the tabs find the same one. */
+  #name;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #late;
   #holding = new AbortController();
@@ -38,6 +40,7 @@ export class SharedLine {
    */
   constructor(options, on, fallBack) {
     this.#options = options;
+    this.#name = `madang ${VERSION} ${options.base} ${options.name ?? ''}`;
     this.#on = on;
     this.#fallBack = fallBack;
   }
@@ -72,8 +75,8 @@ export class SharedLine {
   }
 
   #start() {
-    const { base, name, worker: source } = this.#options;
-    const options = { type: /** @type {const} */ ('module'), name: `madang ${VERSION} ${base} ${name ?? ''}` };
+    const { base, worker: source } = this.#options;
+    const options = { type: /** @type {const} */ ('module'), name: this.#name };
     /** @type {SharedWorker} */
     let worker;
     try {
@@ -119,6 +122,8 @@ export class SharedLine {
     navigator.locks.request(lock, { signal }, () => {
       this.#end();
       this.#on.status({ state: 'connecting', attempt: 1 });
+      // Under its name a browser may still find the dead one; its other tabs name the next one alike.
+      this.#name += ` after ${lock}`;
       this.#start();
     }).catch(() => {});
   }
