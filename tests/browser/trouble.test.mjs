@@ -4,8 +4,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { launch, Visitor } from './helpers.mjs';
 import { me, message, other, StandIn } from './stand-in.mjs';
 
-// With a connection of its own, and with one that is shared: what happens to it is told alike.
-for (const sharesConnection of [false, true]) describe(`the chat page in trouble, ${sharesConnection ? 'with a shared connection' : 'with its own connection'}`, { timeout: 600_000 }, () => {
+describe('the chat page in trouble', { timeout: 600_000 }, () => {
   let browser;
   /** @type {StandIn} */
   let server;
@@ -18,7 +17,7 @@ for (const sharesConnection of [false, true]) describe(`the chat page in trouble
   after(() => browser?.close());
   beforeEach(async () => {
     server = await StandIn.start();
-    visitor = await Visitor.open(browser, server.url, { sharesConnection });
+    visitor = await Visitor.open(browser, server.url);
   });
   afterEach(async () => {
     assert.deepEqual(visitor.complaints, []);
@@ -32,8 +31,12 @@ for (const sharesConnection of [false, true]) describe(`the chat page in trouble
   const askedFor = (type) => (session) => session.commands.some((command) => command.type === type);
   const last = (session, type) => session.commands.filter((command) => command.type === type).at(-1);
   const join = () => visitor.join('강호동', 'lobby');
-  /** The page's clock, which a test may turn, is not the worker's. */
-  const itWithClock = sharesConnection ? it.skip : it;
+  /** A clock that the test turns. A worker has its own, so the page gets a connection of its own. */
+  const takeTheClock = async () => {
+    await visitor.leave();
+    visitor = await Visitor.open(browser, server.url, { sharesConnection: false });
+    await visitor.page.clock.install();
+  };
   const session = (n) => server.until((one) => one === server.sessions[n] && askedFor('subscribe')(one));
 
   it('brings whoever gives nothing but a name to the lobby', async () => {
@@ -257,8 +260,8 @@ for (const sharesConnection of [false, true]) describe(`the chat page in trouble
     assert.equal((await session(1)).url.searchParams.get('name'), '강호동');
   });
 
-  itWithClock('says that one was removed, and does not come back', async () => {
-    await visitor.page.clock.install();
+  it('says that one was removed, and does not come back', async () => {
+    await takeTheClock();
     await join();
     (await session(0)).close(4003, 'banned');
     await visitor.state.filter({ hasText: '내보내졌어요' }).waitFor();
@@ -275,8 +278,8 @@ for (const sharesConnection of [false, true]) describe(`the chat page in trouble
     await visitor.isIn();
   });
 
-  itWithClock('comes back at once on demand, however long it would have waited', async () => {
-    await visitor.page.clock.install();
+  it('comes back at once on demand, however long it would have waited', async () => {
+    await takeTheClock();
     await join();
     await visitor.page.evaluate(() => { Math.random = () => 0.99; });
     (await session(0)).close(1013, 'overloaded');
@@ -287,8 +290,8 @@ for (const sharesConnection of [false, true]) describe(`the chat page in trouble
     await visitor.isIn();
   });
 
-  itWithClock('asks a silent server for a sign of life, and reconnects when there is none', async () => {
-    await visitor.page.clock.install();
+  it('asks a silent server for a sign of life, and reconnects when there is none', async () => {
+    await takeTheClock();
     await join();
     const first = await session(0);
     await visitor.page.clock.runFor(25_000);

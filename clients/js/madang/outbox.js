@@ -38,6 +38,10 @@ export class Outbox {
   #as = null;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #later;
+  /** The key of the one whose answer is due. @type {string|null} */
+  #due = null;
+  /** Its place, if its event came before the answer. @type {{ seq: number, at: string, key: string }|null} */
+  #arrived = null;
 
   /**
    * @param {object} options
@@ -95,17 +99,22 @@ export class Outbox {
     this.#as = null;
     clearTimeout(this.#later);
     this.#later = undefined;
+    if (this.#arrived) this.#resolve(this.#arrived);
+    this.#due = this.#arrived = null;
     if (this.#messages.some(({ state }) => state === 'sent')) {
       this.#change(this.#messages.map((one) => (one.state === 'sent' ? { ...one, state: 'waiting' } : one)));
     }
   }
 
   /**
-   * The room came to `seq`; `key` is that of an own message that has just arrived.
-   * @param {number} seq @param {string} [key]
+   * The room came to `seq`; `own` is an own message that has just arrived. It may come before its answer,
+   * and a break may take the answer away.
+   * @param {number} seq @param {import('./connection.js').Message} [own]
    */
-  settled(seq, key) {
+  settled(seq, own) {
     if (this.#messages.length === 0) return;
+    const key = own?.key;
+    if (own && key !== undefined && key === this.#due) this.#arrived = { seq: own.seq, at: own.at, key };
     const rest = this.#messages.filter((one) => one.key !== key && !(one.state === 'stored' && Number(one.seq) <= seq));
     if (rest.length !== this.#messages.length) this.#change(rest);
   }
@@ -133,7 +142,7 @@ export class Outbox {
   /** One at a time, so that they stay in order whatever the answer is. @returns {void} */
   #sendNext() {
     const as = this.#as;
-    if (as === null || this.#later || this.#messages.some(({ state }) => state === 'sent')) return;
+    if (as === null || this.#later || this.#due !== null) return;
     const next = this.#messages.find(({ state }) => state === 'waiting');
     if (!next) return;
     const { key, content, tried } = next;
@@ -143,20 +152,29 @@ export class Outbox {
       this.#failed(key, { code: 'uncertain', message });
       return this.#sendNext();
     }
+    this.#due = key;
     this.#set(key, { state: 'sent', tried: tried ?? { as, at: Date.now() } });
     this.#on.ask({ type: 'send', room: this.#room, ...content, key }, (error, reply) => {
+      // Of before a break: the answer that counts is still to come.
+      if (key !== this.#due || error?.code === 'connection_lost') return;
+      this.#due = this.#arrived = null;
       if (reply) this.#stored(key, reply);
-      else if (error && error.code !== 'connection_lost') this.#refused(key, error);
+      else if (error) this.#refused(key, error);
     });
   }
 
   /** @param {string} key @param {import('./connection.js').Message} reply */
   #stored(key, { seq, at, duplicate }) {
-    this.#promises.get(key)?.resolve(duplicate ? { seq, at, key, duplicate } : { seq, at, key });
-    this.#promises.delete(key);
+    this.#resolve(duplicate ? { seq, at, key, duplicate } : { seq, at, key });
     this.#set(key, { state: 'stored', seq });
     this.settled(this.#on.place());
     this.#sendNext();
+  }
+
+  /** @param {{ seq: number, at: string, key: string, duplicate?: boolean }} place */
+  #resolve(place) {
+    this.#promises.get(place.key)?.resolve(place);
+    this.#promises.delete(place.key);
   }
 
   /** @param {string} key @param {import('./error.js').Fault} error */

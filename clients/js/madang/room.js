@@ -242,7 +242,7 @@ export class Room extends Emitter {
     this.#place = { ...place, seq: event.seq };
     this.emit(event.type, { data: event });
     this.emit('event', { data: event });
-    this.#outbox.settled(event.seq, event.from?.id === this.#me ? event.key : undefined);
+    this.#outbox.settled(event.seq, event.from?.id === this.#me ? event : undefined);
   }
 
   /** The events from `from` to `to` are no longer kept. @param {number} from @param {number} to */

@@ -142,6 +142,24 @@ describe('a yard', { timeout: 120_000 }, () => {
     assert.ok(answers.every(({ count }) => count === 1));
   });
 
+  it('hears each event once, although the subscription is moved back under it', async () => {
+    const yard = join(server.url);
+    const room = yard.room(freshRoom());
+    const told = record(room);
+    for (let i = 1; i <= 5; i += 1) await room.send(`말 ${i}`);
+    // As another tab of a shared connection does it.
+    await yard.request({ type: 'subscribe', room: room.name, since: 1 });
+    await room.send('말 6');
+    await until(room, ['event'], () => told.seqs.includes(6));
+    // And forward: what is missed is asked for.
+    await yard.request({ type: 'unsubscribe', room: room.name });
+    await join(server.url, { name: '신동엽' }).room(room.name).send('말 7');
+    await yard.request({ type: 'subscribe', room: room.name });
+    await room.send('말 8');
+    await until(room, ['event'], () => told.seqs.includes(8));
+    assert.deepEqual(told.seqs, [1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
   it('hears nothing more of a room that was left, and may come again', async () => {
     const name = freshRoom();
     const yard = join(server.url);

@@ -87,11 +87,12 @@ describe('the outbox', () => {
     box.add({ text: '둘' });
     assert.equal(asked.length, 0);
     box.opened('u_1');
-    assert.deepEqual(asked.map(({ command }) => command.text), ['하나']);
+    box.add({ text: '셋' });
+    assert.deepEqual(asked.map(({ command }) => command.text), ['하나'], 'the next one waits for the answer');
     asked[0].ok({ seq: 7 });
     assert.equal((await first).seq, 7);
     assert.deepEqual(asked.map(({ command }) => command.text), ['하나', '둘']);
-    assert.deepEqual(texts(), [['하나', 'stored'], ['둘', 'sent']]);
+    assert.deepEqual(texts(), [['하나', 'stored'], ['둘', 'sent'], ['셋', 'waiting']]);
   });
 
   it('sends again with the same key what a break left unanswered', () => {
@@ -114,8 +115,19 @@ describe('the outbox', () => {
     assert.equal(texts().length, 2);
     box.settled(7);
     assert.deepEqual(texts(), [['둘', 'sent']]);
-    box.settled(8, 'b');
+    box.settled(8, { key: 'b', seq: 8, at: 't' });
     assert.deepEqual(texts(), []);
+  });
+
+  it('takes the event for the answer, if a break has taken the answer away', async () => {
+    const { box, asked } = outbox();
+    const sent = box.add({ text: '하나', key: 'a' });
+    box.opened('u_1');
+    box.settled(7, { key: 'a', seq: 7, at: 't' });
+    box.interrupted();
+    box.opened('u_1');
+    assert.deepEqual(await sent, { seq: 7, at: 't', key: 'a' });
+    assert.equal(asked.length, 1);
   });
 
   it('does not wait for the event of what the room has shown already', () => {
