@@ -12,7 +12,10 @@ import { newKey } from './key.js';
 const VERSION = '0.1.0';
 const ANSWERS_WITHIN_MS = 5000;
 
-/** Both are there in every browser of today, on pages that came by https or from this machine; Chrome on Android has no SharedWorker. */
+/**
+ * Browsers of today have both, on pages that came by https or from this machine; but Chrome on
+ * Android has no SharedWorker.
+ */
 export const canShare = () => typeof globalThis.SharedWorker === 'function' && Boolean(globalThis.navigator?.locks);
 
 export class SharedLine {
@@ -108,7 +111,8 @@ export class SharedLine {
     if (method === 'attached') return this.#watch(values[0]);
     if (method === 'credential') {
       const [number] = values;
-      return void this.#on.credential().then((credential) => this.#call('credential', number, credential), () => this.#call('credential', number, null));
+      const give = (/** @type {unknown} */ credential) => this.#call('credential', number, credential);
+      return void this.#on.credential().then(give, () => give(null));
     }
     if (method !== 'reply') return void (/** @type {any} */ (this.#on)[method](...values));
     const [number, error, reply] = values;

@@ -86,8 +86,13 @@ export class Yard extends Emitter {
     const id = name.normalize('NFC');
     const known = this.#rooms.get(id);
     if (known) return known;
-    if (last !== undefined && since !== undefined) throw new TypeError('A room begins with `last` or with `since`, not with both.');
-    const start = { ...(last !== undefined && { last }), ...(since !== undefined && { since, ...(epoch !== undefined && { epoch }) }) };
+    if (last !== undefined && since !== undefined) {
+      throw new TypeError('A room begins with `last` or with `since`, not with both.');
+    }
+    const start = {
+      ...(last !== undefined && { last }),
+      ...(since !== undefined && { since, ...(epoch !== undefined && { epoch }) }),
+    };
     const left = this.#leaving.get(id);
     const room = left ?? this.#newRoom(id);
     this.#leaving.delete(id);
@@ -155,7 +160,9 @@ export class Yard extends Emitter {
     this.#rooms.delete(name);
     if (room.outbox.length === 0) return;
     this.#leaving.set(name, room);
-    room.addEventListener('outbox', () => room.outbox.length === 0 && this.#leaving.get(name) === room && this.#leaving.delete(name));
+    room.addEventListener('outbox', () => {
+      if (room.outbox.length === 0 && this.#leaving.get(name) === room) this.#leaving.delete(name);
+    });
   }
 
   /** What the line tells. @type {import('./connection.js').On} */

@@ -1,5 +1,6 @@
 /** The parts that are values in and values out. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { passesIn } from '../madang/error.js';
 import { KeptText, keepAt } from '../madang/keep.js';
@@ -213,5 +214,13 @@ describe('what is kept', () => {
     assert.equal(text.get(), 't_1');
     text.set(null);
     assert.equal(text.get(), null);
+  });
+});
+
+describe('the version', () => {
+  it('is the package’s, so that tabs of different versions do not share', async () => {
+    const read = (name) => readFile(new URL(`../${name}`, import.meta.url), 'utf8');
+    const { version } = JSON.parse(await read('package.json'));
+    assert.ok((await read('madang/shared.js')).includes(`const VERSION = '${version}';`));
   });
 });
