@@ -2,17 +2,15 @@
  * The chat page: where the modules meet. Start reading here.
  *
  *   app ─ join-view            the way in: a name and a room
- *    ├─ chat ─ connection      one room: the socket's life (reconnect, refusal, identity),
- *    │    └─ log, outbox, people   and what came over it, as values
+ *    ├─ chat ─ ../madang.js    one room: the client (clients/js) has the connection and the outbox,
+ *    │    └─ log, people       and what came over it is kept here, as values
  *    └─ chat-view              the room on the screen, drawn from those values
  *
- * `wire.js` names what travels; `log`, `outbox`, `people`, `timeline`, `text`, `reconnect`
- * are pure. The address `/?room=lobby` is a room's link.
+ * `wire.js` names what travels; `log`, `people`, `unsettled`, `timeline`, `text` are pure. The address `/?room=lobby` is a room's link.
  */
 import { Chat } from './chat.js';
 import { ChatView } from './chat-view.js';
 import { byId, fillWords } from './dom.js';
-import { Identity } from './identity.js';
 import { JoinView } from './join-view.js';
 import { Memory } from './memory.js';
 import { isRoomName, isUserName } from './wire.js';
@@ -50,18 +48,17 @@ function enter(name, room) {
   lasting.set('name', name);
   lasting.set('room', room);
   joinView.hide();
-  const identity = new Identity(name, lasting);
   const entered = new Chat({
-    identity,
+    name,
     room,
     base,
     memory: passing,
     on: {
-      state(state) {
-        chatView.stateChanged(state);
-        if (state.kind !== 'stopped') return;
-        if (state.why === 'refused') goToDoor({ field: 'name', message: state.message ?? text.t('join.refused') });
-        if (state.why === 'credential') goToDoor({ field: null, message: text.t('join.credential') });
+      state(status) {
+        chatView.stateChanged(status);
+        if (status.state !== 'closed') return;
+        if (status.why === 'refused') goToDoor({ field: 'name', message: status.message ?? text.t('join.refused') });
+        if (status.why === 'credential') goToDoor({ field: null, message: text.t('join.credential') });
       },
       change: () => chatView.changed(),
       news: () => chatView.news(),
@@ -70,7 +67,6 @@ function enter(name, room) {
   });
   chat = entered;
   chatView.show(entered);
-  entered.open();
 }
 
 /** @param {{ field: 'name'|'room'|null, message: string }|null} fault */

@@ -70,9 +70,9 @@ export class ChatView {
     byId('chat').hidden = true;
   }
 
-  /** @param {import('./connection.js').State} state */
-  stateChanged(state) {
-    this.#state.render(state);
+  /** @param {import('../clients/js/madang/connection.js').Status} status */
+  stateChanged(status) {
+    this.#state.render(status);
   }
 
   /** Another person's message arrived. */

@@ -4,7 +4,7 @@
  *
  * @typedef {import('./log.js').Message} Message
  * @typedef {import('./log.js').Notice} Notice
- * @typedef {import('./outbox.js').Unsettled} Unsettled
+ * @typedef {import('./unsettled.js').Unsettled} Unsettled
  *
  * @typedef {{ kind: 'day', id: string, at: number }} DayRow
  * @typedef {{ kind: 'gap', id: string, from: number, to: number }} GapRow
@@ -28,7 +28,7 @@ const MINUTE_MS = 60_000;
 
 /**
  * @param {import('./log.js').Log} log
- * @param {import('./outbox.js').Outbox} outbox
+ * @param {readonly Unsettled[]} outbox
  * @param {import('./wire.js').User|null} me
  * @param {(at: number) => string} dayOf names the local day of a time
  * @returns {Row[]}

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -33,6 +33,23 @@ export class Server {
 
   get url() {
     return `http://127.0.0.1:${this.#port}/`;
+  }
+
+  get port() {
+    return this.#port;
+  }
+
+  /** The sessions that are open, as the server's register has them. */
+  async sessions() {
+    const token = (await readFile(path.join(this.data, 'admin.token'), 'utf8')).trim();
+    const answer = await fetch(`${this.url}api/sessions?state=open&limit=200`, { headers: { authorization: `Bearer ${token}` } });
+    return (await answer.json()).sessions;
+  }
+
+  /** The texts of a room, as they are stored. @param {string} room */
+  async texts(room) {
+    const answer = await fetch(`${this.url}api/rooms/${encodeURIComponent(room)}/messages?limit=200`);
+    return (await answer.json()).events.map(({ text }) => text);
   }
 
   /** The first time on any free port; afterwards on the same one, with the same data. */
@@ -130,11 +147,13 @@ export class Visitor {
   /**
    * @param {import('playwright-core').Browser} browser
    * @param {string} url
-   * @param {import('playwright-core').BrowserContextOptions} [options]
+   * @param {import('playwright-core').BrowserContextOptions & { sharesConnection?: boolean }} [options]
+   *   `sharesConnection`: whether the browser has what it takes, as most have
    */
-  static async open(browser, url, options = {}) {
+  static async open(browser, url, { sharesConnection = true, ...options } = {}) {
     const context = await browser.newContext({ locale: 'ko-KR', viewport: { width: 1100, height: 760 }, ...options });
     context.setDefaultTimeout(20_000);
+    if (!sharesConnection) await context.addInitScript(() => delete globalThis.SharedWorker);
     const visitor = new Visitor(context, await context.newPage());
     await visitor.page.goto(url);
     return visitor;

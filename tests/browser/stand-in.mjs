@@ -10,7 +10,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 
-const web = fileURLToPath(new URL('../../web/', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 const POLICY = "default-src 'none'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; script-src 'self'; "
   + "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -134,13 +134,19 @@ export class StandIn {
       response.writeHead(status, { 'content-type': 'application/json', ...headers });
       return response.end(body && JSON.stringify(body));
     }
-    const file = url.pathname === '/' ? 'index.html' : path.basename(url.pathname);
     try {
-      const content = await readFile(path.join(web, file));
+      const file = fileOf(url.pathname);
+      const content = await readFile(path.join(root, file));
       response.writeHead(200, { 'content-type': `${TYPES[path.extname(file)]}; charset=utf-8`, 'content-security-policy': POLICY });
       response.end(content);
     } catch {
       response.writeHead(404).end();
     }
   }
+}
+
+/** As the program has it: the page's files at `/assets`, the client's at the root. @param {string} at */
+function fileOf(at) {
+  if (at === '/') return 'web/index.html';
+  return at.startsWith('/assets/') ? `web/${path.basename(at)}` : `clients/js${path.posix.normalize(at)}`;
 }

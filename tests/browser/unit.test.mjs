@@ -3,14 +3,11 @@ import { describe, it } from 'node:test';
 
 import { isDoubtful, changed, everyone, listed } from '../../web/people.js';
 import { emptyLog, gap, messageAt, prepend, receive, subscribed, trim } from '../../web/log.js';
-import * as outbox from '../../web/outbox.js';
-import { jitter, planAfterClose, retryAfterMs } from '../../web/reconnect.js';
-import { refusalFrom } from '../../web/refusal.js';
-import { Identity } from '../../web/identity.js';
+import { failed, fromJson, toJson, unsettled } from '../../web/unsettled.js';
 import { Memory } from '../../web/memory.js';
 import { timeline } from '../../web/timeline.js';
 import { characters, initial, isEmojiOnly, pieces, tone, TONES } from '../../web/text.js';
-import { isRoomName, isUserName, messageKey } from '../../web/wire.js';
+import { isRoomName, isUserName } from '../../web/wire.js';
 import { pickLanguage, words } from '../../web/i18n.js';
 
 const hodong = { id: 'u_1', name: '강호동' };
@@ -124,103 +121,31 @@ describe('the log', () => {
   });
 });
 
-describe('the outbox', () => {
-  const two = outbox.written(outbox.written([], { key: 'a', text: '하나', at: at(1) }), { key: 'b', text: '둘', at: at(2) });
+describe('what is not settled', () => {
+  const unsent = (fields = {}) => ({ key: 'k', content: { text: '하나' }, at: at(1), state: 'waiting', seq: null, tried: null, ...fields });
 
-  it('sends one at a time, in the order written', () => {
-    assert.equal(outbox.nextToSend(two).key, 'a');
-    const going = outbox.started(two, 'a');
-    assert.equal(outbox.nextToSend(going), null);
-    assert.equal(outbox.nextToSend(outbox.stored(going, 'a', 7)).key, 'b');
+  it('is the same as long as nothing changed, so that nothing is drawn anew', () => {
+    const one = unsent();
+    assert.equal(unsettled(one), unsettled(one));
+    assert.notEqual(unsettled(one), unsettled({ ...one }));
+    assert.deepEqual(unsettled(one), { key: 'k', text: '하나', at: at(1), state: { kind: 'waiting' } });
   });
 
-  it('sends again with the same key what a break left unanswered', () => {
-    const after = outbox.interrupted(outbox.started(two, 'a'));
-    assert.equal(outbox.nextToSend(after).key, 'a');
-  });
-
-  it('drops a message when its event arrives, or when the log has passed its place', () => {
-    assert.deepEqual(outbox.settled(two, new Set(['a']), 0).map(({ key }) => key), ['b']);
-    const stored = outbox.stored(two, 'a', 7);
-    assert.equal(outbox.settled(stored, new Set(), 6), stored);
-    assert.deepEqual(outbox.settled(stored, new Set(), 7).map(({ key }) => key), ['b']);
-  });
-
-  it('keeps a refused message with its reason until it is sent again or discarded', () => {
-    const refused = outbox.failed(two, 'a', { code: 'forbidden', message: 'no' });
-    assert.equal(outbox.nextToSend(refused).key, 'b');
-    assert.deepEqual(outbox.retried(refused, 'a').map(({ key, state }) => [key, state.kind]), [['b', 'waiting'], ['a', 'waiting']]);
-    assert.deepEqual(outbox.discarded(refused, 'a').map(({ key }) => key), ['b']);
-  });
-
-  it('survives a reload, and whatever stands in the storage instead', () => {
-    assert.deepEqual(outbox.fromJson(outbox.toJson(outbox.started(two, 'a'))), two);
-    for (const nonsense of [null, '', '{', '7', '[{"key":1}]', 'null']) assert.deepEqual(outbox.fromJson(nonsense), []);
+  it('keeps over a reload what the server did not take, whatever stands in the storage instead', () => {
+    const list = [failed(unsent(), { code: 'forbidden', message: 'no' })];
+    assert.deepEqual(fromJson(toJson(list)), list);
+    assert.deepEqual(list[0].state, { kind: 'failed', code: 'forbidden', message: 'no' });
+    for (const nonsense of [null, '', '{', '7', '[{"key":1}]', 'null']) assert.deepEqual(fromJson(nonsense), []);
   });
 });
 
-describe('reconnecting', () => {
-  it('waits a random part of a span that doubles, up to half a minute', () => {
-    assert.equal(jitter(0, 0.5), 250);
-    assert.equal(jitter(3, 0.5), 2000);
-    assert.equal(jitter(400, 0.999), 29970);
-    assert.equal(jitter(5, 0), 0);
-  });
-
-  it('reads retry_after_ms from JSON and from words', () => {
-    assert.equal(retryAfterMs('{"retry_after_ms":2000}'), 2000);
-    assert.equal(retryAfterMs('draining, retry_after_ms=1500'), 1500);
-    for (const reason of ['', 'restart', '{"retry_after_ms":-1}', 'null', '3']) assert.equal(retryAfterMs(reason), null);
-  });
-
-  it('does what the protocol asks after each close code', () => {
-    const plan = (code, attempt = 0, reason = '') => planAfterClose({ code, reason }, attempt, 0.5);
-    for (const code of [1000, 1001, 4000, 4050, 4099]) assert.deepEqual(plan(code), { kind: 'stop', why: 'ended' }, String(code));
-    for (const code of [1002, 1003, 1007, 1009]) assert.deepEqual(plan(code), { kind: 'stop', why: 'fault' }, String(code));
-    assert.deepEqual(plan(4001), { kind: 'stop', why: 'credential' });
-    assert.deepEqual(plan(4003), { kind: 'stop', why: 'banned' });
-    assert.deepEqual(plan(1012, 0, '{"retry_after_ms":2000}'), { kind: 'wait', delayMs: 1000 });
-    for (const code of [1006, 1011, 4008]) assert.deepEqual(plan(code), { kind: 'wait', delayMs: 250 }, String(code));
-    for (const code of [1013, 4009, 4100, 4199]) assert.deepEqual(plan(code), { kind: 'wait', delayMs: 4000 }, String(code));
-    for (const code of [4200, 4299]) assert.deepEqual(plan(code), { kind: 'wait', delayMs: 0 }, String(code));
-    assert.ok(plan(4200, 3).delayMs > 0, '"now" is not for ever');
-  });
-
-  it('reads from the HTTP answer why a socket did not open', () => {
-    const body = { code: 'unauthorized', message: 'who?' };
-    assert.deepEqual(refusalFrom(401, null, body), { kind: 'unknown', message: 'who?' });
-    assert.deepEqual(refusalFrom(400, null, { code: 'bad_field', field: 'name', message: 'name' }), { kind: 'unknown', message: 'name' });
-    assert.deepEqual(refusalFrom(403, null, null), { kind: 'forbidden', message: null });
-    assert.deepEqual(refusalFrom(503, '4', body), { kind: 'busy', retryAfterMs: 4000 });
-    assert.deepEqual(refusalFrom(502, null, null), { kind: 'unreachable' });
-    for (const status of [200, 400, 404, 500]) assert.deepEqual(refusalFrom(status, null, null), { kind: 'busy', retryAfterMs: 1000 }, String(status));
-  });
-});
-
-describe('who we say we are', () => {
-  const fresh = () => new Memory(() => { throw new Error('forbidden'); });
-
-  it('is the name at first, and the token afterwards', () => {
-    const identity = new Identity('강호동', fresh());
-    assert.equal(identity.credential().get('name'), '강호동');
-    identity.accepted('t_1');
-    assert.equal(identity.credential().toString(), 'token=t_1');
-    identity.forget();
-    assert.equal(identity.credential().get('token'), null);
-  });
-
-  it('keeps one token per name', () => {
-    const memory = fresh();
-    new Identity('강호동', memory).accepted('t_1');
-    assert.equal(new Identity('신동엽', memory).credential().has('token'), false);
-    assert.equal(new Identity('강호동', memory).credential().get('token'), 't_1');
-  });
-
-  it('keeps its token when the server brings no new one', () => {
-    const identity = new Identity('강호동', fresh());
-    identity.accepted('t_1');
-    identity.accepted(undefined);
-    assert.equal(identity.credential().get('token'), 't_1');
+describe('the memory', () => {
+  it('lasts as long as the page, where the browser forbids it', () => {
+    const memory = new Memory(() => { throw new Error('forbidden'); });
+    memory.set('a', 'b');
+    assert.equal(memory.get('a'), 'b');
+    memory.set('a', '');
+    assert.equal(memory.get('a'), null);
   });
 });
 
@@ -272,7 +197,7 @@ describe('the timeline', () => {
 
   it('puts what is not stored yet at the end, under the name it keeps when it is', () => {
     const log = apply(subscribed(emptyLog(), reply(1, 1)), event(1));
-    const waiting = timeline(log, outbox.written([], { key: 'k', text: '기다림', at: at(2) }), hodong, day);
+    const waiting = timeline(log, [{ key: 'k', text: '기다림', at: at(2), state: { kind: 'waiting' } }], hodong, day);
     assert.deepEqual(shape(waiting), ['day', '┌1', '기다림┘']);
     const stored = timeline(apply(log, event(2, { key: 'k' })), [], hodong, day);
     assert.equal(waiting.at(-1).id, stored.at(-1).id);
@@ -329,7 +254,7 @@ describe('text', () => {
   });
 });
 
-describe('names and keys', () => {
+describe('names', () => {
   it('holds user names to 1–40 characters without control characters', () => {
     for (const name of ['강', 'a'.repeat(40), '😀'.repeat(40), 'a b']) assert.equal(isUserName(name), true, name);
     for (const name of ['', 'a'.repeat(41), 'a\nb', 'a\u0000']) assert.equal(isUserName(name), false, JSON.stringify(name));
@@ -338,13 +263,6 @@ describe('names and keys', () => {
   it('holds room names to letters, digits and - _ .', () => {
     for (const room of ['lobby', '마당', 'a-b_c.d', '9', '가'.repeat(64)]) assert.equal(isRoomName(room), true, room);
     for (const room of ['', 'a b', '@me', 'a/b', 'a'.repeat(65), '😀']) assert.equal(isRoomName(room), false, room);
-  });
-
-  it('makes keys that are UUIDs of version 7 and sort by time', () => {
-    const random = new Uint8Array(16).fill(0xff);
-    const key = messageKey(0x0123456789ab, random);
-    assert.equal(key, '01234567-89ab-7fff-bfff-ffffffffffff');
-    assert.ok(messageKey(1_800_000_000_000, random) < messageKey(1_800_000_000_001, new Uint8Array(16)));
   });
 });
 

@@ -1,4 +1,5 @@
-//! The chat page: the files of `web/`, embedded when the program is built.
+//! The chat page and the JavaScript client: the files of `web/` and `clients/js`, embedded when the
+//! program is built.
 
 use axum::{
     Router,
@@ -11,7 +12,14 @@ use rust_embed::{Embed, EmbeddedFile};
 
 #[derive(Embed)]
 #[folder = "../../web"]
-struct Files;
+struct Page;
+
+/// What a browser loads of the client; its tests and what they need stay outside.
+#[derive(Embed)]
+#[folder = "../../clients/js"]
+#[include = "madang.js"]
+#[include = "madang/*.js"]
+struct Client;
 
 /// The page may load nothing from elsewhere and run nothing written into it.
 const SECURITY: [(HeaderName, &str); 4] = [
@@ -26,15 +34,45 @@ const SECURITY: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
-/// `/` is the page, `/assets/{name}` whatever it needs.
+/// Pages of other sites may load the client, as a module and as a worker's.
+const FOR_EVERYONE: [(HeaderName, &str); 2] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "cross-origin",
+    ),
+];
+
+/// `/` is the page, `/assets/{name}` whatever it needs; `/madang.js` is the client, `/madang/{name}`
+/// what that imports.
 pub(crate) fn router() -> Router {
+    let page = |name: &str, request: &HeaderMap| serve(Page::get(name), request);
+    let client =
+        |name: &str, request: &HeaderMap| (FOR_EVERYONE, serve(Client::get(name), request));
     Router::new()
-        .route("/", get(|headers: HeaderMap| async move { serve("index.html", &headers) }))
+        .route(
+            "/",
+            get(move |request: HeaderMap| async move { page("index.html", &request) }),
+        )
         .route(
             "/assets/{name}",
-            get(|Path(name): Path<String>, headers: HeaderMap| async move {
-                serve(&name, &headers)
-            }),
+            get(
+                move |Path(name): Path<String>, request: HeaderMap| async move {
+                    page(&name, &request)
+                },
+            ),
+        )
+        .route(
+            "/madang.js",
+            get(move |request: HeaderMap| async move { client("madang.js", &request) }),
+        )
+        .route(
+            "/madang/{name}",
+            get(
+                move |Path(name): Path<String>, request: HeaderMap| async move {
+                    client(&format!("madang/{name}"), &request)
+                },
+            ),
         )
 }
 
@@ -48,8 +86,8 @@ fn not_found_response() -> Response {
     (StatusCode::NOT_FOUND, message).into_response()
 }
 
-fn serve(name: &str, request: &HeaderMap) -> Response {
-    let Some(EmbeddedFile { data, metadata }) = Files::get(name) else {
+fn serve(file: Option<EmbeddedFile>, request: &HeaderMap) -> Response {
+    let Some(EmbeddedFile { data, metadata }) = file else {
         return not_found_response();
     };
     // The browser asks each time and gets the bytes only when they have changed.

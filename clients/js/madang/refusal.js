@@ -1,6 +1,6 @@
 /**
- * Why a WebSocket did not open. The browser tells a page nothing but "1006", so the page
- * puts the same credential before the HTTP side of the server and reads its answer.
+ * Why a WebSocket did not open. A browser tells nothing but "1006", so the same credential
+ * is put before the HTTP side of the server, and its answer read.
  *
  * @typedef {{ kind: 'unreachable' }
  *   | { kind: 'busy', retryAfterMs: number }
@@ -34,7 +34,7 @@ export function refusalFrom(status, retryAfter, body) {
 }
 
 /**
- * @param {URL} base the page's address
+ * @param {URL} base the server's address
  * @param {URLSearchParams} credential `token` or `name`
  * @returns {Promise<Refusal>}
  */

@@ -53,11 +53,10 @@ export function planAfterClose({ code, reason }, attempt, random) {
   if (code === 1002 || code === 1003 || code === 1007 || code === 1009) return stop('fault');
   if (code === 4001) return stop('credential');
   if (code === 4003) return stop('banned');
-  if (code === 1012) {
-    const within = retryAfterMs(reason);
-    // A restart that keeps failing must not be asked for ever at the same pace.
-    return wait(within === null ? jitter(attempt, random) : Math.round(random * within) + (attempt && jitter(attempt, random)));
-  }
+  const within = code === 1012 || code === 1013 ? retryAfterMs(reason) : null;
+  // A restart that keeps failing must not be asked for ever at the same pace.
+  if (within !== null) return wait(Math.round(random * within) + (attempt && jitter(attempt, random)));
+  if (code === 1012) return wait(jitter(attempt, random));
   if (code === 1013 || code === 4009 || (code >= 4100 && code <= 4199)) {
     return wait(jitter(attempt + BACK_OFF_ATTEMPTS, random));
   }

@@ -1,0 +1,41 @@
+/** The examples of the README, each as a program of its own, with the real server. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { after, before, describe, it } from 'node:test';
+import { Server, within } from './helpers.mjs';
+
+const folder = fileURLToPath(new URL('..', import.meta.url));
+const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+const examples = [...readme.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
+
+describe('the examples of the README', { timeout: 120_000 }, () => {
+  /** @type {Server} */
+  let server;
+  before(async () => {
+    server = await Server.start();
+  });
+  after(() => server?.remove());
+
+  it('are there', () => assert.equal(examples.length, 3));
+
+  for (const [i, code] of examples.entries()) {
+    it(`run, and come to an end: the ${i + 1}.`, async () => {
+      const program = code.replaceAll('https://example.com', server.url);
+      const { status, output } = await run(program);
+      assert.equal(status, 0, output);
+      for (const said of [/stored as 1 at \d{4}-/, /open\n[^]*here with 1\n[^]*둘/, /true no_such_room/].slice(i, i + 1)) assert.match(output, said);
+    });
+  }
+});
+
+/** As Node 20 runs it, with `ws` in the place of the WebSocket that later ones have. @param {string} program */
+async function run(program) {
+  const code = `const { WebSocket } = await import("ws"); globalThis.WebSocket ??= WebSocket;\n${program}`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', code], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => { output += bytes; });
+  const status = await within(new Promise((resolve) => child.once('close', resolve)), () => `no end: ${output}`).finally(() => child.kill('SIGKILL'));
+  return { status, output };
+}
