@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use madang::{Frame, Log, LogError, Page, PageFuture, RingLimits, Topic};
@@ -27,6 +27,9 @@ use crate::{
 const PAGE_EVENTS: u64 = 128;
 /// Bytes of them.
 const PAGE_BYTES: usize = 256 * 1024;
+
+/// What it takes to start a killed server, about.
+const START: Duration = Duration::from_millis(500);
 
 /// All rooms that someone is in.
 pub(crate) struct LiveRooms {
@@ -66,9 +69,11 @@ impl LiveRooms {
     }
 
     /// Those who were in a room when the server stopped are present for a grace, as if their connections
-    /// had just broken. They are told to have left when it has passed, which is a window before.
+    /// had just broken. They are told to have left when it has passed: a window before, and what starting
+    /// takes, so that all is told within a grace of the kill.
     pub(crate) fn restore(self: &Arc<Self>, left: LeftBehind) {
-        let grace = self.presence.grace.saturating_sub(self.presence.window);
+        let before = self.presence.window + START;
+        let grace = self.presence.grace.saturating_sub(before);
         let until = instant() + grace;
         let mut rooms = self.rooms();
         let room = self.entry(&mut rooms, &left.room, &left.head);
