@@ -136,7 +136,8 @@ impl Person {
                 unsure.is_sent = false;
             }
             let end = match end {
-                End::Broken if self.link.was_faulty() => End::Cut,
+                // Also a good-bye may be held up, and the server have ended it by then.
+                End::Broken | End::Leaving if self.link.was_faulty() => End::Cut,
                 end => end,
             };
             self.books
@@ -330,7 +331,9 @@ impl Person {
             }
         };
         match timeout(Duration::from_secs(3), leaving).await {
-            Ok(Some(_)) => End::Left,
+            Ok(Some(close)) if close.code == CloseCode::NORMAL => End::Left,
+            // The server was closing it too.
+            Ok(Some(close)) => End::Closed(close.code.get()),
             Ok(None) | Err(_) => End::Leaving,
         }
     }

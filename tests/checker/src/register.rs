@@ -47,7 +47,7 @@ pub(crate) fn check(program: &Program, books: &mut Books) -> anyhow::Result<Vec<
         let is_true = match end {
             None => false,
             // Killed before it had written it down, perhaps.
-            Some(End::Left | End::Leaving) => code == 1000 || was_killed || code == 1006,
+            Some(End::Left | End::Leaving) => code == 1000 || was_killed,
             Some(End::Closed(told)) => code == u64::from(told) || was_killed,
             // Cut, silent for too long, or killed before the server had noticed.
             Some(End::Cut) => matches!(code, 1000 | 1006 | 4008 | 1013),
