@@ -5,7 +5,7 @@ use rooms::{
     Rejected, Request, RequestId, RoomName, ServerMessage, Start, Timestamp, User, UserId,
     UserName,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::names::{check_key, check_room};
 
@@ -81,7 +81,13 @@ fn check_command(command: &Command, text: &str) {
             }
             room
         }
-        Request::Unsubscribe { room } | Request::Who { room } => room,
+        Request::Signal { room, data } => {
+            check_data(&data.0, text);
+            room
+        }
+        Request::Unsubscribe { room } | Request::Who { room } | Request::Typing { room, .. } => {
+            room
+        }
     };
     if let Some(room) = room {
         check_room(room);
@@ -94,22 +100,26 @@ fn check_content(content: &Content, text: &str) {
         assert!(!text.is_empty() && !text.contains('\0'));
     }
     if let Some(data) = &content.data {
-        assert!(text.contains(data.get()), "data is kept byte for byte");
-        let depth = match serde_json::from_str(data.get()) {
-            Ok(data) => depth(&data),
-            // What else than a number without end would keep others from reading it?
-            Err(error) => {
-                assert!(error.to_string().contains("number out of range"), "{error}");
-                0
-            }
-        };
-        assert!(depth <= 64, "{depth} levels");
+        check_data(data, text);
     }
     assert!(
         content
             .reply_to
             .is_none_or(|seq| (1..=MAX_SEQ).contains(&seq))
     );
+}
+
+fn check_data(data: &RawValue, text: &str) {
+    assert!(text.contains(data.get()), "data is kept byte for byte");
+    let depth = match serde_json::from_str(data.get()) {
+        Ok(data) => depth(&data),
+        // What else than a number without end would keep others from reading it?
+        Err(error) => {
+            assert!(error.to_string().contains("number out of range"), "{error}");
+            0
+        }
+    };
+    assert!(depth <= 64, "{depth} levels");
 }
 
 /// Others get it as JSON that says the same.
@@ -228,6 +238,14 @@ fn write(command: &Command) -> String {
             ("history", room)
         }
         Request::Who { room } => ("who", room),
+        Request::Typing { room, on } => {
+            set("on", Some(json!(on)));
+            ("typing", room)
+        }
+        Request::Signal { room, data: signal } => {
+            data = Some(&signal.0);
+            ("signal", room)
+        }
     };
     set("type", Some(json!(name)));
     set("room", room.as_ref().map(|room| json!(room)));

@@ -285,7 +285,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
                 Ok(None) if self.outgoing.is_writing() || self.outgoing.rung => {}
                 Ok(None) => return Poll::Ready(Ok(())),
                 Err(error) => {
-                    let reason = "the log cannot be read now";
+                    let reason = (self.session.settings().overloaded)("the log cannot be read now");
                     let close = Close::new(CloseCode::OVERLOADED, reason);
                     self.close(close, Stage::Closing, Some(error.into()));
                 }

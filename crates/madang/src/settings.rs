@@ -19,6 +19,10 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// What happens to a session that is sent more than may wait.
     pub when_full: WhenFull,
+    /// The reason of a close with 1013 (replies that are not read, a log that cannot be), made of the
+    /// library's words for it; by default these words. A protocol in which it says when to come back does
+    /// so here. A reason has 123 bytes; what is longer is cut.
+    pub overloaded: fn(&str) -> String,
     /// How long a peer may send no message before it is closed with 4008; `None` is for ever. It
     /// counts from when the last message has been handled. Pings and pongs do not count.
     pub idle_timeout: Option<Duration>,
@@ -65,6 +69,7 @@ impl Default for Settings {
             max_outgoing: 4 * 1024 * 1024,
             heartbeat: Duration::from_secs(25),
             when_full: WhenFull::Refuse,
+            overloaded: str::to_owned,
             idle_timeout: None,
             close_timeout: Duration::from_secs(3),
             compression: None,

@@ -170,6 +170,24 @@ async fn at_the_bound_a_message_is_refused_and_the_session_goes_on() {
 }
 
 #[tokio::test]
+async fn the_reason_of_1013_may_be_in_the_words_of_the_protocol() {
+    let mut yard = yard(|settings| {
+        settings.max_outgoing = 102;
+        settings.when_full = WhenFull::Close;
+        settings.overloaded = |words| format!("come back in 5 s; {words}");
+    })
+    .await;
+    assert_eq!(yard.session.send("x".repeat(103)), Err(SendError::Full));
+    let Seen::Closed(Some(close)) = yard.visitor.next().await else {
+        panic!("no close frame")
+    };
+    assert_eq!(
+        close.reason,
+        "come back in 5 s; what is sent here is not being read"
+    );
+}
+
+#[tokio::test]
 async fn at_the_bound_a_session_is_closed_with_1013_where_it_is_to_get_everything() {
     let mut yard = yard(|settings| {
         settings.max_outgoing = 102;

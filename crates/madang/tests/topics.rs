@@ -208,6 +208,7 @@ async fn a_log_that_cannot_be_read_closes_the_session_and_skips_nothing() {
         panic!("no close frame")
     };
     assert_eq!(close.code, madang::CloseCode::OVERLOADED);
+    assert_eq!(close.reason, "the log cannot be read now");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a client may ask: one closed enum, and the one way in.
 
 use crate::error::{Error, ErrorCode};
-use crate::event::{Content, MAX_SEQ, Seq};
+use crate::event::{Content, Data, MAX_SEQ, Seq};
 use crate::fields::{Fields, out_of_range};
 use crate::id::RequestId;
 use crate::names::{Key, RoomName};
@@ -63,6 +63,20 @@ pub enum Request {
     Who {
         /// The room.
         room: Option<RoomName>,
+    },
+    /// To be seen typing in a room, or no more.
+    Typing {
+        /// The room.
+        room: Option<RoomName>,
+        /// Which of the two.
+        on: bool,
+    },
+    /// To tell something to those who are in a room now, and nobody later.
+    Signal {
+        /// The room.
+        room: Option<RoomName>,
+        /// What is told.
+        data: Data,
     },
 }
 
@@ -210,10 +224,18 @@ impl Request {
                 page: page(fields)?,
             }),
             "who" => Ok(Self::Who { room: room()? }),
+            "typing" => Ok(Self::Typing {
+                room: room()?,
+                on: fields.flag("on")?.ok_or_else(|| Error::missing("on"))?,
+            }),
+            "signal" => Ok(Self::Signal {
+                room: room()?,
+                data: Data(fields.json("data")?.ok_or_else(|| Error::missing("data"))?),
+            }),
             _ => Err(Error::new(
                 ErrorCode::UnknownType,
                 "There is no such command; the types are 'ping', 'subscribe', 'unsubscribe', \
-                 'send', 'history' and 'who'.",
+                 'send', 'history', 'who', 'typing' and 'signal'.",
             )),
         }
     }

@@ -62,6 +62,17 @@ impl PartialEq for Content {
     }
 }
 
+/// JSON for programs, byte for byte as it was sent; equal when its bytes are.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Data(pub Box<RawValue>);
+
+impl PartialEq for Data {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]

@@ -92,6 +92,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// `true` or `false`.
+    pub(crate) fn flag(&self, name: &'static str) -> Result<Option<bool>, Error> {
+        match self.raw(name).map(RawValue::get) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => {
+                let message = format!("The field '{name}' must be true or false.");
+                Err(Error::bad_field(name, message))
+            }
+        }
+    }
+
     /// Any JSON, kept as it is.
     pub(crate) fn json(&self, name: &'static str) -> Result<Option<Box<RawValue>>, Error> {
         let Some(raw) = self.raw(name) else {

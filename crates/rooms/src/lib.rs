@@ -2,8 +2,8 @@
 //!
 //! Everything that a chat decides without a socket, a disk or a clock is here: what a name may look
 //! like ([`RoomName`], [`UserName`]), what a client may ask ([`Command`]), what a room's log
-//! holds ([`Event`]), what the server says ([`ServerMessage`]) and who is in a room
-//! ([`Presence`]). Values go in, values come out; time is an argument.
+//! holds ([`Event`]), what the server says ([`ServerMessage`]), who is in a room
+//! ([`Presence`]) and who types there ([`Typing`]). Values go in, values come out; time is an argument.
 //!
 //! What it is not: it opens no connection, stores nothing and reads no clock. The server
 //! drives it, the store keeps its values.
@@ -31,14 +31,16 @@ mod message;
 mod names;
 mod presence;
 mod time;
+mod typing;
 mod user;
 
 pub use command::{Anchor, Command, Page, Post, Rejected, Request, Start};
 pub use error::{Error, ErrorCode};
-pub use event::{Content, Event, EventKind, MAX_SEQ, Seq};
+pub use event::{Content, Data, Event, EventKind, MAX_SEQ, Seq};
 pub use id::{RequestId, SessionId, SessionIdError};
 pub use message::{Hello, Limits, Range, Reply, Role, ServerMessage, Subscription};
 pub use names::{Key, NameError, RoomName, UserId, UserName};
 pub use presence::{Change, Leave, Occupant, Presence, PresenceSettings, Snapshot, Who};
 pub use time::{Timestamp, TimestampError};
+pub use typing::{Typing, TypingChange};
 pub use user::User;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{self, Error};
-use crate::event::{Event, Seq};
+use crate::event::{Data, Event, Seq};
 use crate::id::{RequestId, SessionId};
 use crate::names::RoomName;
 use crate::presence::{Change, Snapshot, Who};
@@ -43,6 +43,24 @@ pub enum ServerMessage {
         /// present. For a session that was behind and missed changes.
         #[serde(skip_serializing_if = "is_false")]
         reset: bool,
+    },
+    /// Someone types in a room, or does no more.
+    Typing {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        user: User,
+        /// Which of the two.
+        on: bool,
+    },
+    /// What someone tells those who are in a room now.
+    Signal {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        user: User,
+        /// What.
+        data: Data,
     },
     /// Events of a room that cannot be had any more.
     Gap {
@@ -136,6 +154,11 @@ pub enum Reply {
         events: Vec<Event>,
         /// Whether there are more in the direction asked for.
         more: bool,
+    },
+    /// To `typing` and `signal`: those who are not behind get it.
+    Passed {
+        /// The room.
+        room: RoomName,
     },
     /// To `who`.
     Who {

@@ -245,6 +245,16 @@ impl Presence {
         Some(change)
     }
 
+    /// Whether a session is in the room.
+    pub fn has(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    /// Whether more are present than are told by name.
+    pub fn is_crowd(&self) -> bool {
+        self.present.len() > self.settings.named
+    }
+
     /// Who is present, for someone who comes in: the changes told later continue from it.
     pub fn snapshot(&mut self) -> Snapshot {
         self.view();

@@ -11,7 +11,7 @@ use madang::{ForwardedHeader, TrustedProxies, WhenFull};
 use rooms::PresenceSettings;
 use serde::Deserialize;
 
-use crate::journal::Sweeps;
+use crate::{journal::Sweeps, reads::overloaded};
 
 /// Everything that can be set. The command line comes before the environment, both before the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -425,6 +425,7 @@ impl Config {
         settings.max_outgoing = self.limits.outgoing_bytes;
         // Replies cannot be kept for ever, and dropping one would be a lie.
         settings.when_full = WhenFull::Close;
+        settings.overloaded = overloaded;
         settings.compression = self.compression.enabled.then(|| {
             let mut compression = madang::Compression::default();
             compression.threshold = self.compression.threshold_bytes;

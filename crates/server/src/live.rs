@@ -12,8 +12,8 @@ use std::{
 
 use madang::{Frame, Log, LogError, Page, PageFuture, RingLimits, Topic};
 use rooms::{
-    Change, Event, Leave, Presence, PresenceSettings, Range, RoomName, ServerMessage, SessionId,
-    Snapshot, User, Who,
+    Change, Data, Event, Leave, Presence, PresenceSettings, Range, RoomName, ServerMessage,
+    SessionId, Snapshot, Typing, TypingChange, User, Who,
 };
 use store::{LeftBehind, RoomHead};
 use tokio::{runtime::Handle, sync::Notify, time::sleep_until};
@@ -45,12 +45,13 @@ pub(crate) struct LiveRoom {
     name: RoomName,
     pub(crate) topic: Topic,
     present: Mutex<Present>,
-    /// Something changed in `present`, so that the next change to tell may be due sooner.
+    /// Something changed in `present`, so that what is to be told next may be due sooner.
     changed: Notify,
 }
 
 struct Present {
     presence: Presence,
+    typing: Typing,
     /// Whether a task waits to tell the next change.
     telling: bool,
 }
@@ -124,6 +125,7 @@ impl LiveRooms {
                 ),
                 present: Mutex::new(Present {
                     presence: Presence::new(self.presence),
+                    typing: Typing::default(),
                     telling: false,
                 }),
                 changed: Notify::new(),
@@ -137,7 +139,61 @@ impl LiveRooms {
         let Some(room) = self.get(name) else { return };
         let mut present = room.present();
         present.presence.leave(session, instant(), how);
+        if let Some(change) = present.typing.off(session) {
+            room.tell_typing(change);
+        }
         self.tell_changes(&room, &mut present);
+    }
+
+    /// A session's user types in a room, or does no more; `false` if the session is not in it.
+    ///
+    /// In a crowd nobody is seen typing, as nobody is named.
+    pub(crate) fn typing(
+        self: &Arc<Self>,
+        name: &RoomName,
+        session: SessionId,
+        user: &User,
+        on: bool,
+    ) -> bool {
+        let Some(room) = self.get(name) else {
+            return false;
+        };
+        let mut present = room.present();
+        let Present {
+            presence, typing, ..
+        } = &mut *present;
+        if !presence.has(session) {
+            return false;
+        }
+        let change = match on {
+            true if presence.is_crowd() => None,
+            true => typing.on(session, user, instant()),
+            false => typing.off(session),
+        };
+        if let Some(change) = change {
+            room.tell_typing(change);
+        }
+        self.tell_changes(&room, &mut present);
+        true
+    }
+
+    /// Passes what a session tells to the others in a room; `false` if the session is not in it.
+    pub(crate) fn signal(
+        &self,
+        room: RoomName,
+        session: madang::SessionId,
+        user: User,
+        data: Data,
+    ) -> bool {
+        let Some(live) = self.get(&room) else {
+            return false;
+        };
+        if !live.present().presence.has(u128::from(session).into()) {
+            return false;
+        }
+        let message = ServerMessage::Signal { room, user, data };
+        live.topic.pass(frame(&message), Some(session));
+        true
     }
 
     /// The room, if someone is in it.
@@ -158,12 +214,12 @@ impl LiveRooms {
         }
     }
 
-    /// Sees to it that a change of presence is told when its time has come.
+    /// Sees to it that what changes is told when its time has come.
     fn tell_changes(self: &Arc<Self>, room: &Arc<LiveRoom>, present: &mut Present) {
         if present.telling {
             // It may wait for something later, such as the end of a grace.
             room.changed.notify_one();
-        } else if present.presence.next_due().is_some() {
+        } else if present.next_due().is_some() {
             present.telling = true;
             self.runtime.spawn(tell(self.clone(), room.clone()));
         }
@@ -172,7 +228,7 @@ impl LiveRooms {
     /// Forgets a room that nobody is in.
     fn drop_if_empty(&self, room: &LiveRoom) {
         let mut rooms = self.rooms();
-        let empty = room.present().presence.is_empty();
+        let empty = room.present().is_empty();
         if empty
             && rooms
                 .get(&room.name)
@@ -191,9 +247,28 @@ impl LiveRoom {
     fn present(&self) -> MutexGuard<'_, Present> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn tell_typing(&self, change: TypingChange) {
+        let TypingChange { user, on, except } = change;
+        let room = self.name.clone();
+        let message = ServerMessage::Typing { room, user, on };
+        let except = madang::SessionId::from(u128::from(except));
+        self.topic.pass(frame(&message), Some(except));
+    }
 }
 
-/// Tells a room's changes of presence until there are none left to tell.
+impl Present {
+    fn next_due(&self) -> Option<Instant> {
+        let dues = [self.presence.next_due(), self.typing.next_due()];
+        dues.into_iter().flatten().min()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.presence.is_empty() && self.typing.is_empty()
+    }
+}
+
+/// Tells who comes, goes and types in a room until there is nothing left to tell.
 async fn tell(rooms: Arc<LiveRooms>, room: Arc<LiveRoom>) {
     while let Some(due) = next_due(&room) {
         tokio::select! {
@@ -201,6 +276,9 @@ async fn tell(rooms: Arc<LiveRooms>, room: Arc<LiveRoom>) {
             () = room.changed.notified() => {}
         }
         let mut present = room.present();
+        for change in present.typing.tick(instant()) {
+            room.tell_typing(change);
+        }
         if let Some(change) = present.presence.tick(instant()) {
             let message = ServerMessage::Presence {
                 room: room.name.clone(),
@@ -216,7 +294,7 @@ async fn tell(rooms: Arc<LiveRooms>, room: Arc<LiveRoom>) {
 /// When the next change is due. With none, the task that asks is about to end.
 fn next_due(room: &LiveRoom) -> Option<Instant> {
     let mut present = room.present();
-    let due = present.presence.next_due();
+    let due = present.next_due();
     present.telling = due.is_some();
     due
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rooms::{Error, ErrorCode};
+use serde_json::json;
 use store::{ReadError, Readers};
 use tokio::sync::Semaphore;
 
@@ -70,6 +71,11 @@ pub(crate) fn jittered(millis: u64) -> u64 {
     // Without random bits all come back together, which is no worse than before.
     let _ = getrandom::fill(&mut bits);
     millis + u64::from_le_bytes(bits) % millis.max(1)
+}
+
+/// The reason of a close with 1013: what was in the way, and when to come back.
+pub(crate) fn overloaded(words: &str) -> String {
+    json!({"retry_after_ms": jittered(RETRY_MS * 5), "message": words}).to_string()
 }
 
 /// Storage cannot take it now.

@@ -128,7 +128,12 @@ async fn while_the_disk_takes_nothing_writes_are_refused_reading_goes_on_and_it_
         assert_eq!((status, &page["head"]), (200, &json!(1)), "{name}: {page}");
         // Whoever comes now is told, and may come again.
         let mut late = server.connect("/ws?name=late").await;
-        assert_eq!(late.closed().await.0, 1013, "{name}");
+        let (code, reason) = late.closed().await;
+        assert_eq!(code, 1013, "{name}");
+        let reason: Value = serde_json::from_str(&reason).unwrap();
+        assert_eq!(reason["message"], "storage is not available", "{name}");
+        let wait = reason["retry_after_ms"].as_u64().unwrap();
+        assert!((5_000..10_000).contains(&wait), "{name}: {reason}");
 
         (fault.end)(&server, held);
         let stored = send_until_stored(&mut writer, say("b")).await;

@@ -10,7 +10,7 @@ use std::{
 
 use client::{Client, Incoming, Options};
 use common::{PATIENCE, Server, Talker, frame};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -142,7 +142,7 @@ async fn a_bad_handshake_is_refused_with_its_status_and_json() {
             "{status}: {answer}"
         );
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["type"], "error", "{answer}");
         assert!(body["message"].as_str().unwrap().len() > 10, "{answer}");
     }
@@ -404,7 +404,11 @@ async fn a_session_that_never_reads_its_replies_is_closed_and_costs_a_bounded_am
     }
     loop {
         if let Incoming::Closed(close) = talker.hear().await {
-            return assert_eq!(close.code.get(), 1013);
+            assert_eq!(close.code.get(), 1013);
+            let reason: Value = serde_json::from_str(&close.reason).unwrap();
+            assert_eq!(reason["message"], "what is sent here is not being read");
+            let wait = reason["retry_after_ms"].as_u64().unwrap();
+            return assert!((5_000..10_000).contains(&wait), "{reason}");
         }
     }
 }

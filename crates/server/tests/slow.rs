@@ -77,6 +77,14 @@ async fn who_stops_reading_costs_little_slows_nobody_and_has_everything_in_the_e
     fast.next_where(|message| message["joined"].to_string().contains("passing"))
         .await;
     drop(passing);
+    for number in 0..100 {
+        for kind in [
+            json!({"type": "signal", "id": number, "data": number}),
+            json!({"type": "typing", "id": number, "on": number % 2 == 0}),
+        ] {
+            fast.ok(kind).await;
+        }
+    }
 
     let read = slow_ones.into_iter().map(|mut socket| async move {
         let mut seq = 0;
@@ -100,7 +108,21 @@ async fn who_stops_reading_costs_little_slows_nobody_and_has_everything_in_the_e
         }
         socket
     });
-    join_all(read).await;
+    let caught_up = join_all(read).await;
+    // Whoever is back gets what passes from now on.
+    fast.ok(json!({"type": "signal", "id": 1, "data": "now"}))
+        .await;
+    let hear = caught_up.into_iter().map(|mut socket| async move {
+        let mut message = next(&mut socket).await;
+        while message["type"] == "presence" || message["type"] == "typing" {
+            message = next(&mut socket).await;
+        }
+        assert_eq!(
+            (&message["type"], &message["data"]),
+            (&json!("signal"), &json!("now"))
+        );
+    });
+    join_all(hear).await;
     let grown = server.peak_memory().saturating_sub(before);
     assert!(
         grown < 96 * 1024 * 1024,

@@ -100,7 +100,7 @@ impl Outbox {
         }
         queue.items.truncate(had);
         if settings.when_full == WhenFull::Close {
-            let reason = "what is sent here is not being read";
+            let reason = (settings.overloaded)("what is sent here is not being read");
             self.end(&mut queue, Close::new(CloseCode::OVERLOADED, reason));
         }
         Err(SendError::Full)

@@ -1,3 +1,5 @@
+use serde_json::value::RawValue;
+
 use super::*;
 
 fn request(text: &str) -> Request {
@@ -79,6 +81,50 @@ fn each_command_is_read_with_all_its_fields() {
             room: room("lobby")
         }
     );
+    assert_eq!(
+        request(r#"{"type":"typing","room":"lobby","on":true}"#),
+        Request::Typing {
+            room: room("lobby"),
+            on: true
+        }
+    );
+    let data = RawValue::from_string(r#"{ "x":1.0}"#.to_owned()).unwrap();
+    assert_eq!(
+        request(r#"{"type":"signal","room":"lobby","data":{ "x":1.0}}"#),
+        Request::Signal {
+            room: room("lobby"),
+            data: Data(data)
+        }
+    );
+}
+
+#[test]
+fn what_passes_by_needs_its_one_field() {
+    for value in ["null", "1", "\"true\"", "[]", "\"\""] {
+        let text = format!(r#"{{"type":"typing","on":{value}}}"#);
+        assert_eq!(refused_field(&text), bad("on"), "{value}");
+    }
+    assert_eq!(refused_field(r#"{"type":"typing"}"#), bad("on"));
+    assert_eq!(
+        refusal(r#"{"type":"typing","on":1}"#).message,
+        "The field 'on' must be true or false."
+    );
+    for data in ["", r#","data":null"#, r#","data":"\ud800""#] {
+        let text = format!(r#"{{"type":"signal"{data}}}"#);
+        assert_eq!(refused_field(&text), bad("data"), "{data}");
+    }
+    let deep = format!(
+        r#"{{"type":"signal","data":{}{}}}"#,
+        "[".repeat(65),
+        "]".repeat(65)
+    );
+    assert_eq!(refused_field(&deep), long("data"));
+    for data in ["0", "false", "\"\"", "[]", "{ }"] {
+        let text = format!(r#"{{"type":"signal","data":{data}}}"#);
+        assert!(
+            matches!(request(&text), Request::Signal { data: found, .. } if found.0.get() == data)
+        );
+    }
 }
 
 #[test]

@@ -127,6 +127,10 @@ fn replies_say_what_came_of_the_command() {
         r#"{"type":"ok","id":2,"room":"lobby"}"#
     );
     assert_eq!(
+        reply(Reply::Passed { room: room() }),
+        r#"{"type":"ok","id":2,"room":"lobby"}"#
+    );
+    assert_eq!(
         reply(Reply::Sent {
             room: room(),
             seq: 58,
@@ -239,6 +243,29 @@ fn presence_and_gaps_name_their_room() {
         }
         .to_json(),
         r#"{"type":"gap","room":"lobby","from":3,"to":9}"#
+    );
+}
+
+#[test]
+fn what_passes_by_names_its_room_and_its_user() {
+    let typing = ServerMessage::Typing {
+        room: room(),
+        user: user("u_1", true),
+        on: false,
+    };
+    assert_eq!(
+        typing.to_json(),
+        r#"{"type":"typing","room":"lobby","user":{"id":"u_1","name":"강호동","guest":true},"on":false}"#
+    );
+    let data = RawValue::from_string("[ 1.0 ]".to_owned()).unwrap();
+    let signal = ServerMessage::Signal {
+        room: room(),
+        user: user("u_1", false),
+        data: Data(data),
+    };
+    assert_eq!(
+        signal.to_json(),
+        r#"{"type":"signal","room":"lobby","user":{"id":"u_1","name":"강호동"},"data":[ 1.0 ]}"#
     );
 }
 

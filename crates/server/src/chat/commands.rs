@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use madang::{Session, Start as From};
 use rooms::{
-    Command, Content, Error, ErrorCode, Key, Leave, Page, Rejected, Reply, Request, RequestId,
-    RoomName, ServerMessage, Start, Subscription,
+    Command, Content, Data, Error, ErrorCode, Key, Leave, Page, Rejected, Reply, Request,
+    RequestId, RoomName, ServerMessage, Start, Subscription,
 };
 use store::{Outcome, RoomHead, Write};
 use tokio::sync::oneshot;
@@ -46,7 +46,9 @@ impl Chat {
         | Request::Unsubscribe { room }
         | Request::Send { room, .. }
         | Request::History { room, .. }
-        | Request::Who { room }) = &request
+        | Request::Who { room }
+        | Request::Typing { room, .. }
+        | Request::Signal { room, .. }) = &request
         else {
             return;
         };
@@ -60,6 +62,8 @@ impl Chat {
             Request::Send { key, content, .. } => self.send(order, room, key, content),
             Request::History { page, .. } => self.history(order, room, page),
             Request::Who { .. } => self.who(order, room),
+            Request::Typing { on, .. } => self.typing(order, room, on),
+            Request::Signal { data, .. } => self.signal(order, room, data),
         }
     }
 
@@ -106,8 +110,7 @@ impl Chat {
 
     fn unsubscribe(&self, order: Order, room: RoomName) {
         if !order.session.data().want_no_more(&room) {
-            let message = format!("This session is not subscribed to '{room}'.");
-            return order.refuse(Error::new(ErrorCode::NotSubscribed, message));
+            return order.refuse(not_subscribed(&room));
         }
         let session = id(&order.session);
         let write = Write::Unsubscribe {
@@ -143,6 +146,26 @@ impl Chat {
                 }),
                 Err(error) => order.refuse(error),
             });
+    }
+
+    fn typing(&self, order: Order, room: RoomName, on: bool) {
+        let (visit, session) = (order.session.data(), id(&order.session));
+        // It may be on its way out.
+        if visit.wants(&room) && self.yard.live.typing(&room, session, &visit.user, on) {
+            order.done(Reply::Passed { room });
+        } else {
+            order.refuse(not_subscribed(&room));
+        }
+    }
+
+    fn signal(&self, order: Order, room: RoomName, data: Data) {
+        let (visit, session) = (order.session.data(), order.session.id());
+        let user = visit.user.clone();
+        if visit.wants(&room) && self.yard.live.signal(room.clone(), session, user, data) {
+            order.done(Reply::Passed { room });
+        } else {
+            order.refuse(not_subscribed(&room));
+        }
     }
 
     fn history(&self, order: Order, room: RoomName, page: Page) {
@@ -289,6 +312,11 @@ impl Drop for Order {
         let message = "The server could not finish this command.";
         self.fail(Error::new(ErrorCode::Internal, message));
     }
+}
+
+fn not_subscribed(room: &RoomName) -> Error {
+    let message = format!("This session is not subscribed to '{room}'.");
+    Error::new(ErrorCode::NotSubscribed, message)
 }
 
 /// Sends a reply. A session that has too many of them unread is closed by its settings; to one that

@@ -20,7 +20,12 @@ use self::{
     commands::Order,
     visit::{Opening, Visit},
 };
-use crate::{clock::now, live::frame, reads::RETRY_MS, yard::Yard};
+use crate::{
+    clock::now,
+    live::frame,
+    reads::{RETRY_MS, overloaded},
+    yard::Yard,
+};
 
 /// The version of the wire protocol.
 const PROTOCOL: u32 = 1;
@@ -86,7 +91,8 @@ impl Endpoint for Chat {
             at: id(session).at(),
         };
         if self.yard.journal.write(write).await.is_err() {
-            return session.close(CloseCode::OVERLOADED, "storage is not available");
+            let reason = overloaded("storage is not available");
+            return session.close(CloseCode::OVERLOADED, reason);
         }
         let hello = rooms::ServerMessage::Hello(self.hello(session));
         // To a session that has gone already there is nothing to say.

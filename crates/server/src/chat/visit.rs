@@ -92,6 +92,11 @@ impl Visit {
         self.state().wanted.remove(room)
     }
 
+    /// Whether the session is in the room, or about to be, once all its commands so far are done.
+    pub(super) fn wants(&self, room: &RoomName) -> bool {
+        self.state().wanted.contains(room)
+    }
+
     /// A command was not done: the room counts as it is.
     pub(super) fn undo(&self, room: &RoomName) {
         let mut state = self.state();
