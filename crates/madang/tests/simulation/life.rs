@@ -14,7 +14,7 @@ use tokio::{
     runtime::Builder,
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -139,6 +139,7 @@ async fn run(seed: u64, trace: Trace) -> Told {
             bytes: rng.usize(100..4000),
         },
         memory: Arc::new(AtomicUsize::new(0)),
+        begin: Instant::now(),
         luck: Arc::new(Mutex::new(Luck {
             pipe: rng.usize(64..2000),
             letters: if is_long { 3000 } else { 150 },

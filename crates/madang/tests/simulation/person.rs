@@ -19,6 +19,8 @@ pub(crate) struct Person {
     serving: watch::Receiver<Server>,
     /// The last event they have had.
     last: u64,
+    /// Since when what passes is for them: they came then, or were not behind any more.
+    came: u128,
     /// What they asked for, and is not answered: events still come by the place before.
     asked: Option<u64>,
     /// The answer was that they are to ask again.
@@ -55,6 +57,7 @@ impl Person {
             machine,
             serving,
             last: 0,
+            came: 0,
             asked: None,
             refused: false,
             unsure: None,
@@ -223,16 +226,22 @@ impl Person {
                     "{name}: {key} is stored"
                 );
             }
-            ["since", place] => {
+            ["since", place, now] => {
+                self.came = now.parse().unwrap();
                 self.last = place.parse().unwrap();
                 self.asked.take_if(|asked| *asked == self.last);
             }
-            ["pass", head] => {
+            ["pass", head, now] => {
+                let now: u128 = now.parse().unwrap();
+                assert!(now >= self.came, "{name}: passed when they were behind");
                 let head: u64 = head.parse().unwrap();
                 assert_eq!(last, head, "{name}: passed before what came before it");
                 luck.told.passed += 1;
             }
-            ["caught", "up"] => luck.told.caught_up += 1,
+            ["caught", "up", now] => {
+                self.came = now.parse().unwrap();
+                luck.told.caught_up += 1;
+            }
             _ => panic!("what is {message}?"),
         }
     }

@@ -17,7 +17,7 @@ use madang::{
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::AbortHandle,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -31,6 +31,7 @@ pub(crate) struct Machine {
     pub(crate) disk: Arc<Mutex<Disk>>,
     pub(crate) luck: Arc<Mutex<Luck>>,
     pub(crate) ring: RingLimits,
+    pub(crate) begin: Instant,
     /// Bytes of events' frames that are in memory.
     pub(crate) memory: Arc<AtomicUsize>,
 }
@@ -42,6 +43,11 @@ impl Machine {
 
     pub(crate) fn luck(&self) -> MutexGuard<'_, Luck> {
         self.luck.lock().unwrap()
+    }
+
+    /// Milliseconds of this life.
+    pub(crate) fn now(&self) -> u128 {
+        self.begin.elapsed().as_millis()
     }
 
     fn rng(&self) -> Rng {
@@ -99,9 +105,13 @@ impl Server {
         settings.max_outgoing = 4096;
         settings.max_message = 16 * 1024;
         settings.when_full = WhenFull::Close;
-        let mount = Mount::new(Yard { orders, topic })
-            .at("/yard")
-            .settings(settings);
+        let mount = Mount::new(Yard {
+            orders,
+            topic,
+            machine: machine.clone(),
+        })
+        .at("/yard")
+        .settings(settings);
         let pipe = machine.luck().pipe;
         Self {
             harness: Harness::new(mount.into_router()).pipe(pipe),
@@ -145,7 +155,7 @@ impl Log for Stored {
     }
 
     fn caught_up(&self) -> Option<Frame> {
-        Some(Frame::text("caught up"))
+        Some(Frame::text(format!("caught up {}", self.machine.now())))
     }
 }
 
@@ -189,7 +199,7 @@ async fn journal(machine: Machine, topic: Topic, mut queue: UnboundedReceiver<(S
                 }
                 (Order::Write { key, .. }, None) => session.send(format!("unavailable {key}")),
                 (Order::Subscribe { since }, Some(_)) => {
-                    let reply = format!("since {since}");
+                    let reply = format!("since {since} {}", machine.now());
                     session.send_and_subscribe(reply, &topic, Start::After(since))
                 }
                 (Order::Subscribe { .. }, None) => session.send("unavailable since"),
@@ -201,6 +211,7 @@ async fn journal(machine: Machine, topic: Topic, mut queue: UnboundedReceiver<(S
 struct Yard {
     orders: UnboundedSender<(Session, Order)>,
     topic: Topic,
+    machine: Machine,
 }
 
 impl Endpoint for Yard {
@@ -222,7 +233,8 @@ impl Endpoint for Yard {
             },
             ["pass"] => {
                 let head = self.topic.head();
-                return self.topic.pass(format!("pass {head}"), Some(session.id()));
+                let frame = format!("pass {head} {}", self.machine.now());
+                return self.topic.pass(frame, Some(session.id()));
             }
             _ => panic!("no such order: {words:?}"),
         };
