@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -221,7 +221,7 @@ async fn check_history(
         all += events.len();
         // What the one order looked like to someone who had so much of it.
         let mut digests = vec![Read::default()];
-        let mut places = std::collections::HashMap::new();
+        let mut places = HashMap::new();
         for event in &events {
             let mut read = digests[digests.len() - 1];
             if let Err(fault) = read.take(event) {
@@ -238,33 +238,7 @@ async fn check_history(
                     .fault(format!("{room}: {first} is there again: {event}"));
             }
         }
-        let mut books = books.borrow_mut();
-        let stored: Vec<_> = books
-            .stored
-            .iter()
-            .filter(|(_, (in_room, _))| in_room == room)
-            .collect();
-        let lost: Vec<String> = stored
-            .into_iter()
-            .filter(|(text, (_, seq))| places.get(*text) != Some(seq))
-            .map(|(text, (_, seq))| {
-                format!("{room}: {seq} was acknowledged and is not there: {text}")
-            })
-            .collect();
-        for lost in lost {
-            books.fault(lost);
-        }
-        for person in people {
-            let shown = person.shown.borrow();
-            let read = shown.read.get(room).copied().unwrap_or_default();
-            let place = usize::try_from(read.last)?;
-            if digests.get(place) != Some(&read) {
-                books.fault(format!(
-                    "{room}: {} has read something else up to {place}",
-                    shown.user
-                ));
-            }
-        }
+        compare(room, people, &places, &digests, &mut books.borrow_mut())?;
         let behind = |person: &Seen| {
             let shown = person.shown.borrow();
             shown
@@ -272,7 +246,6 @@ async fn check_history(
                 .get(room)
                 .is_none_or(|read| read.last != events.len() as u64)
         };
-        drop(books);
         let calm = Instant::now();
         while here.iter().any(behind) {
             anyhow::ensure!(
@@ -283,6 +256,41 @@ async fn check_history(
         }
     }
     Ok(all)
+}
+
+/// What was acknowledged is there, and what people have read is the one order.
+fn compare(
+    room: &str,
+    people: &[Seen],
+    places: &HashMap<String, u64>,
+    digests: &[Read],
+    books: &mut Books,
+) -> anyhow::Result<()> {
+    let stored: Vec<_> = books
+        .stored
+        .iter()
+        .filter(|(_, (in_room, _))| in_room == room)
+        .collect();
+    let lost: Vec<String> = stored
+        .into_iter()
+        .filter(|(text, (_, seq))| places.get(*text) != Some(seq))
+        .map(|(text, (_, seq))| format!("{room}: {seq} was acknowledged and is not there: {text}"))
+        .collect();
+    for lost in lost {
+        books.fault(lost);
+    }
+    for person in people {
+        let shown = person.shown.borrow();
+        let read = shown.read.get(room).copied().unwrap_or_default();
+        let place = usize::try_from(read.last)?;
+        if digests.get(place) != Some(&read) {
+            books.fault(format!(
+                "{room}: {} has read something else up to {place}",
+                shown.user
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// All of a room's history, page by page.
