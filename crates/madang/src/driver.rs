@@ -46,6 +46,7 @@ pub(crate) struct Connection<E: Endpoint, S> {
 
 /// What a session's callbacks do not borrow: it goes on while one is at work.
 struct Wire<D, S> {
+    /// A handle of its own: callbacks borrow the one that is entered.
     session: Session<D>,
     io: S,
     incoming: Incoming,
@@ -128,7 +129,7 @@ where
             tokio::task::coop::consume_budget().await;
         };
         self.wire.outgoing.shut(&self.wire.session);
-        finish(&self.entered, end).await;
+        callback(&self.entered, Step::End(end)).await;
     }
 }
 

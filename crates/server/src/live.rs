@@ -23,7 +23,8 @@ use crate::{
     reads::Reads,
 };
 
-/// Events in one page for a session that is behind.
+/// Events in one page for sessions that are behind: as many as the places to which a topic rounds down
+/// are apart, so that one page ends where the next begins.
 const PAGE_EVENTS: u64 = 128;
 /// Bytes of them.
 const PAGE_BYTES: usize = 256 * 1024;

@@ -80,15 +80,12 @@ async fn carry(
     let Ok(far) = TcpStream::connect(server).await else {
         return;
     };
-    // Small buffers, so that a frozen link is soon felt.
+    // A link that is cut ends both ways, or is reset.
+    let linger = rng.bool().then_some(Duration::ZERO);
     for socket in [&near, &far] {
-        let _ = SockRef::from(socket).set_tcp_nodelay(true);
-    }
-    let reset = rng.bool();
-    if reset {
-        for socket in [&near, &far] {
-            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
-        }
+        let socket = SockRef::from(socket);
+        let _ = socket.set_tcp_nodelay(true);
+        let _ = socket.set_linger(linger);
     }
     let (frozen, thaw) = watch::channel(false);
     let (near_read, near_write) = near.into_split();

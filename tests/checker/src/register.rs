@@ -1,5 +1,7 @@
 //! Whether the register of sessions tells the truth.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::{
@@ -22,8 +24,11 @@ fn rows(program: &Program) -> anyhow::Result<Vec<Value>> {
 }
 
 /// Compares the rows with what clients know, and tells how many there are of each reason.
-pub(crate) fn check(program: &Program, books: &mut Books) -> anyhow::Result<Vec<(String, usize)>> {
-    let mut reasons = std::collections::BTreeMap::<String, usize>::new();
+pub(crate) fn check(
+    program: &Program,
+    books: &mut Books,
+) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut reasons = BTreeMap::<String, usize>::new();
     let rows = rows(program)?;
     let mut known = 0;
     for row in &rows {
@@ -61,5 +66,5 @@ pub(crate) fn check(program: &Program, books: &mut Books) -> anyhow::Result<Vec<
         let lost = books.sessions.len() - known;
         books.fault(format!("{lost} sessions are not in the register"));
     }
-    Ok(reasons.into_iter().collect())
+    Ok(reasons)
 }
