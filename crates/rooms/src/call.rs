@@ -157,6 +157,14 @@ id! {
     Ticket, "t_"
 }
 
+impl CallId {
+    /// The id right behind this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl From<CallId> for Ticket {
     fn from(id: CallId) -> Self {
         Self(id.0)

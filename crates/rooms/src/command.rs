@@ -80,18 +80,7 @@ pub enum Request {
         data: Data,
     },
     /// To ask a service something.
-    Call {
-        /// Who is asked.
-        service: ServiceName,
-        /// What is asked.
-        method: MethodName,
-        /// What is told with it.
-        params: Data,
-        /// Within which it must be answered.
-        timeout_ms: Option<u64>,
-        /// The caller's own name for it, which makes a retry safe.
-        key: Option<Key>,
-    },
+    Call(Question),
     /// To have the answer of an earlier call.
     Collect {
         /// Which.
@@ -123,6 +112,26 @@ pub enum Request {
         /// What is told to the caller.
         data: Data,
     },
+}
+
+/// What a service is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Who is asked.
+    pub service: ServiceName,
+    /// What is asked.
+    pub method: MethodName,
+    /// What is told with it.
+    pub params: Data,
+    /// Within how many milliseconds it must be answered.
+    pub timeout_ms: Option<u64>,
+    /// The caller's own name for it, which makes a retry safe.
+    pub key: Option<Key>,
+}
+
+impl Question {
+    /// The largest number of milliseconds: a day.
+    pub const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1_000;
 }
 
 /// How a session serves.
@@ -295,15 +304,15 @@ impl Request {
                 room: room()?,
                 data: Data(fields.json("data")?.ok_or_else(|| Error::missing("data"))?),
             }),
-            "call" => Ok(Self::Call {
+            "call" => Ok(Self::Call(Question {
                 service: service(fields)?,
                 method: fields
                     .name("method", MethodName::parse)?
                     .ok_or_else(|| Error::missing("method"))?,
                 params: data(fields, "params")?,
-                timeout_ms: fields.integer("timeout_ms", 1..=TIMEOUT_LIMIT)?,
+                timeout_ms: fields.integer("timeout_ms", 1..=Question::MAX_TIMEOUT_MS)?,
                 key: fields.name("key", Key::parse)?,
-            }),
+            })),
             "collect" => Ok(Self::Collect {
                 ticket: fields.id("ticket", Ticket::parse)?,
             }),
@@ -336,9 +345,6 @@ impl Request {
         }
     }
 }
-
-/// A day, in milliseconds: no call takes longer, whatever the server's own limit is.
-const TIMEOUT_LIMIT: u64 = 24 * 60 * 60 * 1_000;
 
 fn service(fields: &Fields<'_>) -> Result<ServiceName, Error> {
     let service = fields.name("service", ServiceName::parse)?;

@@ -36,7 +36,7 @@ mod typing;
 mod user;
 
 pub use call::{Answer, Call, CallId, CallIdError, Failure, Ticket};
-pub use command::{Anchor, Command, Page, Post, Rejected, Request, Serve, Start};
+pub use command::{Anchor, Command, Page, Post, Question, Rejected, Request, Serve, Start};
 pub use error::{Error, ErrorCode};
 pub use event::{Content, Data, Event, EventKind, MAX_SEQ, Seq};
 pub use id::{RequestId, SessionId, SessionIdError};
