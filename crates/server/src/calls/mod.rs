@@ -19,7 +19,7 @@ use rooms::{
     User, UserId,
 };
 use store::{OpenCall, Outcome, Write};
-use tokio::{sync::Notify, time::sleep_until};
+use tokio::{runtime::Handle, sync::Notify, time::sleep_until};
 
 use self::callers::Callers;
 pub(crate) use self::callers::{Caller, CallerId};
@@ -44,6 +44,8 @@ pub(crate) struct Desk {
     journal: Journal,
     reads: Reads,
     settings: config::Calls,
+    /// For reads, which the journal's thread may ask for too.
+    runtime: Handle,
     /// Itself, for what is done when something is stored.
     this: Weak<Self>,
     state: Mutex<State>,
@@ -88,6 +90,7 @@ impl Desk {
             journal,
             reads,
             settings,
+            runtime: Handle::current(),
             this: this.clone(),
             state: Mutex::new(State {
                 calls,
@@ -145,7 +148,7 @@ impl Desk {
         let write = Write::AcceptCall {
             call,
             given_to,
-            kept_since: self.kept_since(at),
+            answered_since: self.kept_since(at),
         };
         self.submit(write, move |desk, outcome| {
             desk.accepted(id, &user, outcome, caller)
@@ -199,7 +202,7 @@ impl Desk {
         }
         drop(state);
         let (reads, user, since) = (self.reads.clone(), user.clone(), self.kept_since(now()));
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             match reads.read(move |readers| readers.call(id, since)).await {
                 Ok(Some(row)) if row.user == user => match row.answer {
                     Some((answer, _)) => caller.end(ticket, answer),
@@ -238,7 +241,7 @@ impl Desk {
                 drop(state);
                 let (reads, user, since) =
                     (self.reads.clone(), user.clone(), self.kept_since(now()));
-                tokio::spawn(async move {
+                self.runtime.spawn(async move {
                     let row = reads.read(move |readers| readers.call(id, since)).await;
                     done(row.and_then(|row| match row {
                         Some(row) if row.user == user => Ok(false),
@@ -314,13 +317,23 @@ impl Desk {
 
     /// A worker tells how far a call is.
     pub(crate) fn progress(&self, id: WorkerId, call: CallId, data: &Data) -> Result<(), Error> {
-        let mut state = self.state();
+        let state = self.state();
         state
             .calls
             .held(id, call)
             .map_err(|reason| not_held(call, reason))?;
         state.callers.progress(call, data);
         Ok(())
+    }
+
+    /// Ends what is over its time; tells when something is due again.
+    fn tick(&self) -> Option<Instant> {
+        let mut state = self.state();
+        state.calls.tick(instant());
+        let due = state.calls.next_due();
+        state.timer = due;
+        self.settle(state);
+        due
     }
 
     /// Does what follows from a change, and lets go of the state.
@@ -435,11 +448,7 @@ impl State {
 /// Ends what is over its time, for as long as there is a desk.
 async fn keep_time(desk: Weak<Desk>) {
     while let Some(desk) = desk.upgrade() {
-        let mut state = desk.state();
-        state.calls.tick(instant());
-        state.timer = state.calls.next_due();
-        let due = state.timer;
-        desk.settle(state);
+        let due = desk.tick();
         tokio::select! {
             () = sleep_until(due.unwrap_or_else(far).into()) => {}
             () = desk.sooner.notified() => {}
