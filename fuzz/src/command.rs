@@ -1,9 +1,9 @@
 //! The JSON that a client sends, over the WebSocket and as the body of a request.
 
 use rooms::{
-    Anchor, Command, Content, Error, ErrorCode, Event, EventKind, Key, MAX_SEQ, Page, Post,
-    Rejected, Request, RequestId, RoomName, ServerMessage, Start, Timestamp, User, UserId,
-    UserName,
+    Anchor, Command, Content, Error, ErrorCode, Event, EventKind, Failure, Key, MAX_SEQ, Page,
+    Post, Question, Rejected, Request, RequestId, RoomName, Serve, ServerMessage, Start, Timestamp,
+    User, UserId, UserName,
 };
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -88,6 +88,36 @@ fn check_command(command: &Command, text: &str) {
         Request::Unsubscribe { room } | Request::Who { room } | Request::Typing { room, .. } => {
             room
         }
+        Request::Call(question) => {
+            check_data_or_null(&question.params.0, text);
+            let most = Question::MAX_TIMEOUT_MS;
+            assert!(
+                question
+                    .timeout_ms
+                    .is_none_or(|ms| (1..=most).contains(&ms))
+            );
+            &None
+        }
+        Request::Serve(serve) => {
+            assert!((1..=Serve::MAX).contains(&serve.concurrency.into()));
+            assert!(serve.resume.len() as u64 <= Serve::MAX);
+            &None
+        }
+        Request::Respond { answer, .. } => {
+            match answer {
+                Ok(result) => check_data_or_null(&result.0, text),
+                Err(failure) => {
+                    let again = Failure::parse(&failure.code, &failure.message);
+                    assert_eq!(again.as_ref(), Ok(failure));
+                }
+            }
+            &None
+        }
+        Request::Progress { data, .. } => {
+            check_data_or_null(&data.0, text);
+            &None
+        }
+        Request::Collect { .. } | Request::Cancel { .. } | Request::Unserve { .. } => &None,
     };
     if let Some(room) = room {
         check_room(room);
@@ -107,6 +137,13 @@ fn check_content(content: &Content, text: &str) {
             .reply_to
             .is_none_or(|seq| (1..=MAX_SEQ).contains(&seq))
     );
+}
+
+/// `null` stands for what was not sent, too.
+fn check_data_or_null(data: &RawValue, text: &str) {
+    if data.get() != "null" {
+        check_data(data, text);
+    }
 }
 
 fn check_data(data: &RawValue, text: &str) {
@@ -202,7 +239,7 @@ fn depth(json: &Value) -> usize {
 /// The command as a client would write it.
 fn write(command: &Command) -> String {
     let mut fields = Map::new();
-    let mut data = None;
+    let mut data: Option<(&str, &RawValue)> = None;
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             fields.insert(name.to_owned(), value);
@@ -225,7 +262,7 @@ fn write(command: &Command) -> String {
             set("key", key.as_ref().map(|key| json!(key)));
             set("text", content.text.as_ref().map(|text| json!(text)));
             set("reply_to", content.reply_to.map(|seq| json!(seq)));
-            data = content.data.as_deref();
+            data = content.data.as_deref().map(|data| ("data", data));
             ("send", room)
         }
         Request::History { room, page } => {
@@ -243,17 +280,57 @@ fn write(command: &Command) -> String {
             ("typing", room)
         }
         Request::Signal { room, data: signal } => {
-            data = Some(&signal.0);
+            data = Some(("data", &signal.0));
             ("signal", room)
+        }
+        Request::Call(question) => {
+            set("service", Some(json!(question.service)));
+            set("method", Some(json!(question.method)));
+            set("timeout_ms", question.timeout_ms.map(|ms| json!(ms)));
+            set("key", question.key.as_ref().map(|key| json!(key)));
+            data = Some(("params", &question.params.0));
+            ("call", &None)
+        }
+        Request::Collect { ticket } => {
+            set("ticket", Some(json!(ticket)));
+            ("collect", &None)
+        }
+        Request::Cancel { ticket } => {
+            set("ticket", Some(json!(ticket)));
+            ("cancel", &None)
+        }
+        Request::Serve(serve) => {
+            set("service", Some(json!(serve.service)));
+            set("concurrency", Some(json!(serve.concurrency)));
+            set("repeatable", Some(json!(serve.repeatable)));
+            set("resume", Some(json!(serve.resume)));
+            ("serve", &None)
+        }
+        Request::Unserve { service } => {
+            set("service", Some(json!(service)));
+            ("unserve", &None)
+        }
+        Request::Respond { call, answer } => {
+            set("call", Some(json!(call)));
+            match answer {
+                Ok(result) => data = Some(("result", &result.0)),
+                Err(failure) => set("error", Some(json!(failure))),
+            }
+            ("respond", &None)
+        }
+        Request::Progress { call, data: told } => {
+            set("call", Some(json!(call)));
+            data = Some(("data", &told.0));
+            ("progress", &None)
         }
     };
     set("type", Some(json!(name)));
     set("room", room.as_ref().map(|room| json!(room)));
     let mut text = Value::Object(fields).to_string();
-    if let Some(data) = data {
+    if let Some((name, data)) = data {
         // Its bytes count, not its value.
         text.truncate(text.len() - 1);
-        text.extend([",\"data\":", data.get(), "}"]);
+        text.extend([",\"", name, "\":", data.get(), "}"]);
     }
     text
 }

@@ -1,10 +1,11 @@
 //! What a client may ask: one closed enum, and the one way in.
 
+use crate::call::{Answer, CallId, Failure, Ticket};
 use crate::error::{Error, ErrorCode};
 use crate::event::{Content, Data, MAX_SEQ, Seq};
 use crate::fields::{Fields, out_of_range};
 use crate::id::RequestId;
-use crate::names::{Key, RoomName};
+use crate::names::{Key, MethodName, RoomName, ServiceName};
 
 /// One command of a client.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +79,77 @@ pub enum Request {
         /// What is told.
         data: Data,
     },
+    /// To ask a service something.
+    Call(Question),
+    /// To have the answer of an earlier call.
+    Collect {
+        /// Which.
+        ticket: Ticket,
+    },
+    /// To want the answer no more.
+    Cancel {
+        /// Which.
+        ticket: Ticket,
+    },
+    /// To answer a service's calls from now on.
+    Serve(Serve),
+    /// To get no more of them.
+    Unserve {
+        /// The service.
+        service: ServiceName,
+    },
+    /// The answer to a call.
+    Respond {
+        /// Which.
+        call: CallId,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// How far a call is.
+    Progress {
+        /// Which.
+        call: CallId,
+        /// What is told to the caller.
+        data: Data,
+    },
+}
+
+/// What a service is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Who is asked.
+    pub service: ServiceName,
+    /// What is asked.
+    pub method: MethodName,
+    /// What is told with it.
+    pub params: Data,
+    /// Within how many milliseconds it must be answered.
+    pub timeout_ms: Option<u64>,
+    /// The caller's own name for it, which makes a retry safe.
+    pub key: Option<Key>,
+}
+
+impl Question {
+    /// The largest number of milliseconds: a day.
+    pub const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1_000;
+}
+
+/// How a session serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serve {
+    /// The service.
+    pub service: ServiceName,
+    /// Calls that it takes at a time.
+    pub concurrency: u32,
+    /// Whether a call that was handed out, and is not answered, may be handed out again.
+    pub repeatable: bool,
+    /// Calls that it still works at, from a session before.
+    pub resume: Vec<CallId>,
+}
+
+impl Serve {
+    /// The largest number of calls at a time, and of those resumed.
+    pub const MAX: u64 = 1_024;
 }
 
 /// Where in a log a subscription begins.
@@ -232,11 +304,98 @@ impl Request {
                 room: room()?,
                 data: Data(fields.json("data")?.ok_or_else(|| Error::missing("data"))?),
             }),
+            "call" => Ok(Self::Call(Question {
+                service: service(fields)?,
+                method: fields
+                    .name("method", MethodName::parse)?
+                    .ok_or_else(|| Error::missing("method"))?,
+                params: data(fields, "params")?,
+                timeout_ms: fields.integer("timeout_ms", 1..=Question::MAX_TIMEOUT_MS)?,
+                key: fields.name("key", Key::parse)?,
+            })),
+            "collect" => Ok(Self::Collect {
+                ticket: fields.id("ticket", Ticket::parse)?,
+            }),
+            "cancel" => Ok(Self::Cancel {
+                ticket: fields.id("ticket", Ticket::parse)?,
+            }),
+            "serve" => Ok(Self::Serve(Serve {
+                service: service(fields)?,
+                concurrency: fields.integer("concurrency", 1..=Serve::MAX)?.unwrap_or(1) as u32,
+                repeatable: fields.flag("repeatable")?.unwrap_or(false),
+                resume: resume(fields)?,
+            })),
+            "unserve" => Ok(Self::Unserve {
+                service: service(fields)?,
+            }),
+            "respond" => Ok(Self::Respond {
+                call: fields.id("call", CallId::parse)?,
+                answer: answer(fields)?,
+            }),
+            "progress" => Ok(Self::Progress {
+                call: fields.id("call", CallId::parse)?,
+                data: data(fields, "data")?,
+            }),
             _ => Err(Error::new(
                 ErrorCode::UnknownType,
                 "There is no such command; the types are 'ping', 'subscribe', 'unsubscribe', \
-                 'send', 'history', 'who', 'typing' and 'signal'.",
+                 'send', 'history', 'who', 'typing', 'signal', 'call', 'collect', 'cancel', 'serve', \
+                 'unserve', 'respond' and 'progress'.",
             )),
+        }
+    }
+}
+
+fn service(fields: &Fields<'_>) -> Result<ServiceName, Error> {
+    let service = fields.name("service", ServiceName::parse)?;
+    service.ok_or_else(|| Error::missing("service"))
+}
+
+/// Any JSON, `null` where there is none.
+fn data(fields: &Fields<'_>, name: &'static str) -> Result<Data, Error> {
+    Ok(fields.json(name)?.map_or_else(Data::null, Data))
+}
+
+fn resume(fields: &Fields<'_>) -> Result<Vec<CallId>, Error> {
+    let bad = |_| {
+        let message = format!(
+            "The field 'resume' must be an array of at most {} calls, such as \"c_01J…\".",
+            Serve::MAX
+        );
+        Error::bad_field("resume", message)
+    };
+    let Some(json) = fields.json("resume")? else {
+        return Ok(Vec::new());
+    };
+    let calls: Vec<String> = serde_json::from_str(json.get()).map_err(|_| bad(()))?;
+    if calls.len() as u64 > Serve::MAX {
+        return Err(bad(()));
+    }
+    let calls = calls.iter().map(|call| CallId::parse(call));
+    calls.collect::<Result<_, _>>().map_err(|_| bad(()))
+}
+
+fn answer(fields: &Fields<'_>) -> Result<Answer, Error> {
+    let (result, error) = (fields.json("result")?, fields.json("error")?);
+    match (result, error) {
+        (result, None) => Ok(Ok(result.map_or_else(Data::null, Data))),
+        (None, Some(error)) => {
+            let (fields, read) = Fields::read(error.get());
+            let text = |name| fields.string(name).ok().flatten();
+            match (read, text("code"), text("message")) {
+                (Ok(()), Some(code), message) => {
+                    Ok(Err(Failure::parse(&code, &message.unwrap_or_default())?))
+                }
+                _ => {
+                    let message = "The field 'error' must be an object with a 'code' and a 'message', \
+                                   both strings.";
+                    Err(Error::bad_field("error", message))
+                }
+            }
+        }
+        (Some(_), Some(_)) => {
+            let message = "The fields 'result' and 'error' exclude each other; send one of them.";
+            Err(Error::bad_field("error", message))
         }
     }
 }

@@ -33,6 +33,10 @@ pub enum ErrorCode {
     NoSuchService,
     /// No session has this id.
     NoSuchSession,
+    /// No call of this user has this ticket, or not any more.
+    NoSuchTicket,
+    /// The call does not wait for an answer of this session.
+    NoSuchCall,
     /// It needs a subscription to the room.
     NotSubscribed,
     /// It exists already, or changed meanwhile.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::call::CallIdError;
 use crate::error::{Error, ErrorCode};
 use crate::id::RequestId;
 use crate::names::NameError;
@@ -75,6 +76,17 @@ impl<'a> Fields<'a> {
         let text = self.string(name)?;
         text.map(|text| parse(&text).map_err(|reason| Error::bad_name(name, reason)))
             .transpose()
+    }
+
+    /// The id of a call, which must be there.
+    pub(crate) fn id<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, CallIdError>,
+    ) -> Result<T, Error> {
+        let text = self.string(name)?.ok_or_else(|| Error::missing(name))?;
+        parse(&text)
+            .map_err(|reason| Error::bad_field(name, format!("The field '{name}' {reason}.")))
     }
 
     /// A whole number within `range`.

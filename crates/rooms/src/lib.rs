@@ -2,7 +2,7 @@
 //!
 //! Everything that a chat decides without a socket, a disk or a clock is here: what a name may look
 //! like ([`RoomName`], [`UserName`]), what a client may ask ([`Command`]), what a room's log
-//! holds ([`Event`]), what the server says ([`ServerMessage`]), who is in a room
+//! holds ([`Event`]), what a service is asked ([`Call`]), what the server says ([`ServerMessage`]), who is in a room
 //! ([`Presence`]) and who types there ([`Typing`]). Values go in, values come out; time is an argument.
 //!
 //! What it is not: it opens no connection, stores nothing and reads no clock. The server
@@ -22,6 +22,7 @@
 //! assert_eq!(rejected.error.to_string(), "The field 'room' must not contain the character ' '.");
 //! ```
 
+mod call;
 mod command;
 mod error;
 mod event;
@@ -34,12 +35,13 @@ mod time;
 mod typing;
 mod user;
 
-pub use command::{Anchor, Command, Page, Post, Rejected, Request, Start};
+pub use call::{Answer, Call, CallId, CallIdError, Failure, Ticket};
+pub use command::{Anchor, Command, Page, Post, Question, Rejected, Request, Serve, Start};
 pub use error::{Error, ErrorCode};
 pub use event::{Content, Data, Event, EventKind, MAX_SEQ, Seq};
 pub use id::{RequestId, SessionId, SessionIdError};
 pub use message::{Hello, Limits, Range, Reply, Role, ServerMessage, Subscription};
-pub use names::{Key, NameError, RoomName, UserId, UserName};
+pub use names::{Key, MethodName, NameError, RoomName, ServiceName, UserId, UserName};
 pub use presence::{Change, Leave, Occupant, Presence, PresenceSettings, Snapshot, Who};
 pub use time::{Timestamp, TimestampError};
 pub use typing::{Typing, TypingChange};

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use crate::call::{CallId, Failure, Ticket};
 use crate::error::{self, Error};
 use crate::event::{Data, Event, Seq};
 use crate::id::{RequestId, SessionId};
-use crate::names::RoomName;
+use crate::names::{MethodName, RoomName, ServiceName};
 use crate::presence::{Change, Snapshot, Who};
 use crate::user::is_false;
 use crate::{Timestamp, User};
@@ -69,6 +70,55 @@ pub enum ServerMessage {
         /// Which events.
         #[serde(flatten)]
         range: Range,
+    },
+    /// A call is stored, and this is what its answer can be had with.
+    Ticket {
+        /// The id of the command.
+        id: RequestId,
+        /// The ticket.
+        ticket: Ticket,
+    },
+    /// How far a call is.
+    Progress {
+        /// The id of the command that waits for it.
+        id: RequestId,
+        /// What the service tells of it.
+        data: Data,
+    },
+    /// To a service: a call to answer.
+    Request {
+        /// Which.
+        call: CallId,
+        /// Who is asked.
+        service: ServiceName,
+        /// What is asked.
+        method: MethodName,
+        /// What is told with it.
+        params: Data,
+        /// Who asks.
+        from: User,
+        /// Within which it must be answered.
+        timeout_ms: u64,
+        /// Whether it was handed out before, and may be done by half.
+        #[serde(skip_serializing_if = "is_false")]
+        again: bool,
+    },
+    /// To a service: a call's answer is wanted no more.
+    Cancelled {
+        /// Which.
+        call: CallId,
+    },
+    /// A call has no result.
+    #[serde(rename = "error")]
+    Failed {
+        /// The id of the command that waits for it, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        /// The call.
+        ticket: Ticket,
+        /// Why.
+        #[serde(flatten)]
+        failure: Failure,
     },
     /// A command was refused.
     #[serde(untagged, serialize_with = "error::serialize_reply")]
@@ -167,6 +217,39 @@ pub enum Reply {
         /// Who is there.
         #[serde(flatten)]
         who: Who,
+    },
+    /// To `call` and `collect`: the service's answer.
+    Answered {
+        /// The call.
+        ticket: Ticket,
+        /// What came of it.
+        result: Data,
+    },
+    /// To `cancel`.
+    Cancelled {
+        /// The call.
+        ticket: Ticket,
+        /// Whether it is; not if it was answered before.
+        cancelled: bool,
+    },
+    /// To `serve`.
+    Serving {
+        /// The service.
+        service: ServiceName,
+        /// Calls at a time.
+        concurrency: u32,
+        /// Calls of a session before that are still wanted, and are this session's now.
+        resumed: Vec<CallId>,
+    },
+    /// To `unserve`.
+    Unserved {
+        /// The service.
+        service: ServiceName,
+    },
+    /// To `respond`: the answer is stored.
+    Responded {
+        /// The call.
+        call: CallId,
     },
 }
 

@@ -76,17 +76,37 @@ impl RoomName {
 
     /// Normalises and checks a room's name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let name: String = text.nfc().collect();
-        let allowed = |c: char| {
-            // Scripts such as Devanagari write vowels and conjuncts with combining marks,
-            // which are part of a letter and not letters themselves.
-            c.is_alphanumeric() || is_combining_mark(c) || matches!(c, '-' | '_' | '.')
-        };
-        check(&name, Self::LIMIT, allowed)?;
-        match name.as_str() {
-            "." | ".." => Err(NameError::Dots),
-            _ => Ok(Self(name.into())),
-        }
+        plain(text, Self::LIMIT).map(Self)
+    }
+}
+
+name! {
+    /// A service's name, by the rules of a [`RoomName`].
+    ServiceName
+}
+
+impl ServiceName {
+    /// The largest number of characters.
+    pub const LIMIT: usize = 64;
+
+    /// Normalises and checks a service's name.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        plain(text, Self::LIMIT).map(Self)
+    }
+}
+
+name! {
+    /// What a service can be asked to do, by the rules of a [`RoomName`].
+    MethodName
+}
+
+impl MethodName {
+    /// The largest number of characters.
+    pub const LIMIT: usize = 64;
+
+    /// Normalises and checks a method's name.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        plain(text, Self::LIMIT).map(Self)
     }
 }
 
@@ -151,6 +171,21 @@ impl Key {
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check(text, Self::LIMIT, |c| !c.is_control())?;
         Ok(Self(text.into()))
+    }
+}
+
+/// A name that can stand in an address as it is.
+fn plain(text: &str, limit: usize) -> Result<Arc<str>, NameError> {
+    let name: String = text.nfc().collect();
+    let allowed = |c: char| {
+        // Scripts such as Devanagari write vowels and conjuncts with combining marks,
+        // which are part of a letter and not letters themselves.
+        c.is_alphanumeric() || is_combining_mark(c) || matches!(c, '-' | '_' | '.')
+    };
+    check(&name, limit, allowed)?;
+    match name.as_str() {
+        "." | ".." => Err(NameError::Dots),
+        _ => Ok(name.into()),
     }
 }
 
@@ -257,6 +292,14 @@ mod tests {
             assert_eq!(room(&format!("a{c}b")), Err(NameError::Character(c)));
         }
         assert_eq!(room(""), Err(NameError::Empty));
+    }
+
+    #[test]
+    fn services_and_methods_are_named_like_rooms() {
+        assert_eq!(ServiceName::parse("카페").unwrap().as_str(), "카페");
+        assert_eq!(ServiceName::parse("a/b"), Err(NameError::Character('/')));
+        assert_eq!(MethodName::parse("order.v2").unwrap().as_str(), "order.v2");
+        assert_eq!(MethodName::parse(".."), Err(NameError::Dots));
     }
 
     #[test]

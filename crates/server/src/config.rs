@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use madang::{ForwardedHeader, TrustedProxies, WhenFull};
-use rooms::PresenceSettings;
+use rooms::{PresenceSettings, Question};
 use serde::Deserialize;
 
 use crate::{journal::Sweeps, reads::overloaded};
@@ -29,6 +29,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// How much may come in.
     pub limits: Limits,
+    /// Calls to services.
+    pub calls: Calls,
     /// How long what is stored is kept.
     pub retention: Retention,
     /// How messages are compressed.
@@ -60,6 +62,46 @@ pub struct Access {
     /// Origins of other sites' pages that may open sessions with a cookie, such as
     /// `https://example.com`. The server's own is always among them.
     pub origins: Vec<String>,
+    /// Who may answer calls.
+    pub serve: Serving,
+}
+
+/// Who may answer calls. Whoever has the admin token always may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Serving {
+    /// Nobody else.
+    Admin,
+    /// Sessions from the server's own machine.
+    Local,
+    /// Every session.
+    Everyone,
+}
+
+/// Calls to services: how long they take, and how many there may be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calls {
+    /// Within which a call must be answered that says nothing else, in milliseconds.
+    pub timeout_ms: u64,
+    /// The longest time that a call may say.
+    pub max_timeout_ms: u64,
+    /// How long an answer can be had.
+    pub kept_ms: u64,
+    /// How long a service that went away may take to come back.
+    pub grace_ms: u64,
+    /// Calls that are not answered; one more is answered `busy`.
+    pub open: usize,
+    /// Bytes of them in memory.
+    pub open_bytes: usize,
+    /// Those of one user.
+    pub open_per_user: usize,
+    /// Those of one service that nobody has begun.
+    pub waiting: usize,
+    /// Names that are served.
+    pub services: usize,
+    /// Names that one session serves.
+    pub services_per_session: usize,
 }
 
 /// Which proxies stand in front of the server.
@@ -198,6 +240,7 @@ impl Default for Config {
             access: Access::default(),
             proxy: Proxy::default(),
             limits: Limits::default(),
+            calls: Calls::default(),
             retention: Retention::default(),
             compression: Compression::default(),
             times: Times::default(),
@@ -212,6 +255,24 @@ impl Default for Access {
             guests: true,
             create_rooms: true,
             origins: Vec::new(),
+            serve: Serving::Local,
+        }
+    }
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            timeout_ms: 60_000,
+            max_timeout_ms: 60 * 60 * 1_000,
+            kept_ms: 10 * 60 * 1_000,
+            grace_ms: 15_000,
+            open: 100_000,
+            open_bytes: 64 * 1024 * 1024,
+            open_per_user: 256,
+            waiting: 10_000,
+            services: 10_000,
+            services_per_session: 64,
         }
     }
 }
@@ -299,7 +360,12 @@ impl Config {
     fn check(&self) -> anyhow::Result<()> {
         const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
         const MANY: u64 = 1 << 30;
-        let Self { limits, times, .. } = self;
+        let Self {
+            limits,
+            times,
+            calls,
+            ..
+        } = self;
         let ranges = [
             ("limits.message_bytes", limits.message_bytes as u64, 1, MANY),
             ("limits.connections", limits.connections as u64, 1, MANY),
@@ -348,6 +414,31 @@ impl Config {
                 limits.journal_queue as u64,
                 1,
                 1 << 20,
+            ),
+            (
+                "calls.max_timeout_ms",
+                calls.max_timeout_ms,
+                1,
+                Question::MAX_TIMEOUT_MS,
+            ),
+            (
+                "calls.timeout_ms",
+                calls.timeout_ms,
+                1,
+                calls.max_timeout_ms,
+            ),
+            ("calls.kept_ms", calls.kept_ms, 0, DAY_MS),
+            ("calls.grace_ms", calls.grace_ms, 0, DAY_MS),
+            ("calls.open", calls.open as u64, 1, MANY),
+            ("calls.open_bytes", calls.open_bytes as u64, 1, 16 * MANY),
+            ("calls.open_per_user", calls.open_per_user as u64, 1, MANY),
+            ("calls.waiting", calls.waiting as u64, 0, MANY),
+            ("calls.services", calls.services as u64, 1, MANY),
+            (
+                "calls.services_per_session",
+                calls.services_per_session as u64,
+                1,
+                MANY,
             ),
             (
                 "retention.every_seconds",
@@ -449,6 +540,7 @@ impl Config {
                 open: open.limits(),
                 sessions: days(sessions_days),
                 guests: days(guests_days),
+                results: Duration::from_millis(self.calls.kept_ms),
             },
             every: Duration::from_secs(every_seconds.into()),
         }

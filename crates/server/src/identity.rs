@@ -116,6 +116,11 @@ impl Yard {
     }
 }
 
+/// Whether this is whoever has the admin token.
+pub(crate) fn is_admin(user: &User) -> bool {
+    user.id.as_str() == ADMIN
+}
+
 fn new_guest(name: UserName) -> Result<Identity, Error> {
     let id = UserId::parse(&format!("u_{}", Ulid::generate()));
     let token = new_token().map_err(|error| {

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`config`] | everything that can be set |
 //! | `chat` | the WebSocket endpoint: commands in, replies out |
+//! | `calls` | calls: who asks, who answers, what waits |
 //! | `live` | rooms with someone in them: their topics and presence |
 //! | `journal` | everything that is written: one thread, one transaction for all that waits |
 //! | `reads` | everything that is read from the database |
@@ -23,6 +24,7 @@
 //! sender's `ok`.
 
 mod admin;
+mod calls;
 mod chat;
 mod clock;
 pub mod config;

@@ -31,11 +31,13 @@ impl Refused {
             | ErrorCode::NoSuchMessage
             | ErrorCode::NoSuchUser
             | ErrorCode::NoSuchService
-            | ErrorCode::NoSuchSession => StatusCode::NOT_FOUND,
+            | ErrorCode::NoSuchSession
+            | ErrorCode::NoSuchTicket
+            | ErrorCode::NoSuchCall => StatusCode::NOT_FOUND,
             ErrorCode::Conflict | ErrorCode::Cancelled => StatusCode::CONFLICT,
             ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Busy | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorCode::Timeout => StatusCode::REQUEST_TIMEOUT,
+            ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

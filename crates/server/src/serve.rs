@@ -6,11 +6,11 @@ use anyhow::Context;
 use axum::Router;
 use madang::{CloseCode, RingLimits};
 use serde_json::json;
-use store::{LeftBehind, Recovery, Store};
+use store::{LeftBehind, OpenCall, Recovery, Store};
 
 use crate::{
-    admin::AdminToken, chat::Chat, clock::now, config::Config, journal::Journal, live::LiveRooms,
-    page, reads::Reads, rest, turns::Turns, yard::Yard,
+    admin::AdminToken, calls::Desk, chat::Chat, clock::now, config::Config, journal::Journal,
+    live::LiveRooms, page, reads::Reads, rest, turns::Turns, yard::Yard,
 };
 
 /// A server that has its data and its port, and serves when it is [run](Server::run).
@@ -22,6 +22,7 @@ pub struct Server {
     admin: AdminToken,
     recovery: Recovery,
     left: Vec<LeftBehind>,
+    calls: Vec<OpenCall>,
 }
 
 impl Server {
@@ -43,6 +44,7 @@ impl Server {
         };
         let (store, readers, recovery) = Store::open(&config.data, now())?;
         let left = readers.left_behind(config.presence_settings().grace)?;
+        let calls = readers.open_calls()?;
         let admin = AdminToken::open(&config.data)?;
         Ok(Self {
             transport,
@@ -52,6 +54,7 @@ impl Server {
             admin,
             recovery,
             left,
+            calls,
         })
     }
 
@@ -90,6 +93,7 @@ impl Server {
             admin,
             recovery,
             left,
+            calls,
         } = self;
         if recovery.lost {
             tracing::warn!(
@@ -108,6 +112,7 @@ impl Server {
         for room in left {
             live.restore(room);
         }
+        let desk = Desk::open(journal.clone(), reads.clone(), config.calls.clone(), calls);
         let turns = Turns::new(
             limits.openings_per_second,
             Duration::from_millis(config.times.opening_wait_ms),
@@ -118,6 +123,7 @@ impl Server {
             journal,
             reads,
             live,
+            desk,
             turns,
         });
 

@@ -7,6 +7,7 @@ use store::{Outcome, Write};
 
 use crate::{
     admin::AdminToken,
+    calls::Desk,
     clock::now,
     config::Config,
     journal::Journal,
@@ -22,6 +23,7 @@ pub(crate) struct Yard {
     pub(crate) journal: Journal,
     pub(crate) reads: Reads,
     pub(crate) live: Arc<LiveRooms>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) turns: Turns,
 }
 
@@ -76,7 +78,7 @@ impl Yard {
                     Err(Error::new(ErrorCode::Conflict, message))
                 }
                 Ok(Outcome::NoSuchRoom) => Err(no_such_room(&room)),
-                Ok(Outcome::Done | Outcome::Subscribed(_)) | Err(_) => Err(unavailable()),
+                Ok(_) | Err(_) => Err(unavailable()),
             });
         });
     }

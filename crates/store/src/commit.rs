@@ -1,5 +1,6 @@
 //! The writer: the one owner of everything that is stored.
 
+mod calls;
 mod log;
 mod register;
 mod sweep;
@@ -306,6 +307,19 @@ fn apply(
             content,
             at,
         } => log::append(transaction, heads, room, from, key.as_ref(), content, *at),
+        Write::AcceptCall {
+            call,
+            given_to,
+            answered_since,
+        } => calls::accept(transaction, call, given_to.as_ref(), *answered_since),
+        Write::HandCall { call, to } => {
+            calls::hand(transaction, *call, to.as_ref())?;
+            Ok(Outcome::Done)
+        }
+        Write::AnswerCall { call, answer, at } => {
+            calls::answer(transaction, *call, answer, *at)?;
+            Ok(Outcome::Done)
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use rooms::{Anchor, Content, Event, EventKind, Key, Page, RoomName, Seq};
 use rusqlite::{Connection, Row, params};
-use serde_json::value::RawValue;
 
 use crate::error::ReadError;
 use crate::readers::Readers;
@@ -135,7 +134,7 @@ fn read_event(row: &Row<'_>, room: &RoomName) -> rusqlite::Result<Event> {
         kind: EventKind::Message {
             content: Content {
                 text: row.get("text")?,
-                data: row::parsed_or_null(row, "data", |data| RawValue::from_string(data.into()))?,
+                data: row::parsed_or_null(row, "data", row::json)?,
                 reply_to: row.get("reply_to")?,
             },
             key: row::parsed_or_null(row, "key", Key::parse)?,

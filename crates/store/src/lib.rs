@@ -1,4 +1,4 @@
-//! Madang's memory: rooms, their logs and the register of sessions, in one SQLite file.
+//! Madang's memory: rooms, their logs, the register of sessions and calls, in one SQLite file.
 //!
 //! One [`Store`] writes. It owns the only connection that may, lives on one thread, and takes what
 //! is to be written in batches: [`Store::commit`] is one transaction and one `fsync`, however many
@@ -6,7 +6,7 @@
 //! of tokio.
 //!
 //! What it is not: it decides nothing that a user could be refused for, save what only the
-//! log can know (does the room exist, was this key used before). Values come in checked, as the
+//! file can know (does the room exist, was this key used before). Values come in checked, as the
 //! types of `rooms`, and go out as they came in.
 //!
 //! [`backup`], [`restore`] and [`check`] work on the file as a whole.
@@ -35,6 +35,7 @@
 //! ```
 
 mod backup;
+mod calls;
 mod check;
 mod commit;
 mod error;
@@ -52,6 +53,7 @@ mod wal;
 mod write;
 
 pub use backup::{Restored, backup, restore};
+pub use calls::{CallRow, OpenCall};
 pub use check::{Report, check};
 pub use commit::Store;
 pub use error::{CommitError, FileError, OpenError, ReadError};

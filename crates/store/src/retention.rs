@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::register::RoomKind;
 
-/// How long what is stored is kept. Keys go by themselves when they are free again, after 24 hours.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// How long what is stored is kept. Keys of messages go by themselves when they are free again, after 24
+/// hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// The logs of rooms of [`RoomKind::Open`].
     pub open: Keep,
@@ -13,6 +14,21 @@ pub struct Retention {
     pub sessions: Option<Duration>,
     /// A guest's token is good for this long after the guest was last here; `None`: for ever.
     pub guests: Option<Duration>,
+    /// A call that was answered is kept, with its answer and its key, for this long after. One that is
+    /// open is kept.
+    pub results: Duration,
+}
+
+/// Everything is kept, but for calls: their answers for 10 minutes.
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            open: Keep::default(),
+            sessions: None,
+            guests: None,
+            results: Duration::from_secs(10 * 60),
+        }
+    }
 }
 
 /// How much of a room's log is kept: the newest events, as far as no limit is passed. With none, all.

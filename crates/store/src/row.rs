@@ -1,8 +1,9 @@
 //! Between the columns of a row and the values of the domain.
 
-use rooms::{SessionId, Timestamp, User, UserId, UserName};
+use rooms::{CallId, CallIdError, SessionId, Timestamp, User, UserId, UserName};
 use rusqlite::Row;
 use rusqlite::types::Type;
+use serde_json::value::RawValue;
 
 /// Reads a text column as a value that has rules of its own.
 pub(crate) fn parsed<T, E>(
@@ -39,6 +40,24 @@ pub(crate) fn timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<Timesta
 
 pub(crate) fn session(row: &Row<'_>, column: &str) -> rusqlite::Result<SessionId> {
     parsed(row, column, SessionId::parse)
+}
+
+/// What stands before the id of a call, and not in its column.
+const CALL: &str = "c_";
+
+/// The id of a call, as its column has it.
+pub(crate) fn call_column(call: CallId) -> String {
+    call.to_string().split_off(CALL.len())
+}
+
+pub(crate) fn call(row: &Row<'_>, column: &str) -> rusqlite::Result<CallId> {
+    let parse = |text: &str| -> Result<_, CallIdError> { CallId::parse(&format!("{CALL}{text}")) };
+    parsed(row, column, parse)
+}
+
+/// JSON, byte for byte.
+pub(crate) fn json(text: &str) -> Result<Box<RawValue>, serde_json::Error> {
+    RawValue::from_string(text.to_owned())
 }
 
 /// Reads the columns `user_id`, `user_name` and `user_guest`.

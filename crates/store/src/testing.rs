@@ -1,12 +1,15 @@
 //! What the tests of all modules share: a store in a folder of its own, and short ways to write.
 
+use std::time::Duration;
+
 use rooms::{
-    Content, Event, EventKind, Key, RoomName, SessionId, Timestamp, User, UserId, UserName,
+    Answer, Call, CallId, Content, Data, Event, EventKind, Failure, Key, MethodName, RoomName,
+    ServiceName, SessionId, Timestamp, User, UserId, UserName,
 };
 use serde_json::value::RawValue;
 use tempfile::TempDir;
 
-use crate::{Outcome, Readers, Recovery, RoomHead, Store, TokenHash, Write};
+use crate::{CallRow, Outcome, Readers, Recovery, RoomHead, Store, TokenHash, Write};
 
 /// 2026-11-22T09:30:00Z, in milliseconds.
 const START: i64 = 1_795_339_800_000;
@@ -99,6 +102,13 @@ impl Fixture {
             content.text.unwrap_or_default()
         };
         self.log(name).into_iter().map(text).collect()
+    }
+
+    /// The call of this number, if it is open or was answered so late.
+    pub(crate) fn call(&self, number: u64, answered_since: i64) -> Option<CallRow> {
+        self.readers
+            .call(call_id(number), at(answered_since))
+            .unwrap()
     }
 
     /// A number that `sql` finds in the file.
@@ -217,6 +227,72 @@ pub(crate) fn data(json: &str) -> Content {
         data: Some(data),
         reply_to: None,
     }
+}
+
+pub(crate) fn service(name: &str) -> ServiceName {
+    ServiceName::parse(name).unwrap()
+}
+
+/// The id of a call that is asked so many milliseconds after the tests' beginning.
+pub(crate) fn call_id(number: u64) -> CallId {
+    CallId::new(at(number as i64), number.into())
+}
+
+/// User 1 asks 카페.
+pub(crate) fn call(number: u64, method: &str, params: &str) -> Call {
+    let at = at(number as i64);
+    Call {
+        id: call_id(number),
+        service: service("카페"),
+        method: MethodName::parse(method).unwrap(),
+        params: json(params),
+        from: user(1),
+        key: None,
+        at,
+        deadline: at.after(Duration::from_secs(60)),
+    }
+}
+
+pub(crate) fn keyed(call: Call, key: &str) -> Call {
+    Call {
+        key: Some(Key::parse(key).unwrap()),
+        ..call
+    }
+}
+
+/// Of a call that waits; no answer is too old.
+pub(crate) fn accept(call: Call) -> Write {
+    Write::AcceptCall {
+        call,
+        given_to: None,
+        answered_since: at(0),
+    }
+}
+
+pub(crate) fn hand(number: u64, user_id: Option<u8>) -> Write {
+    Write::HandCall {
+        call: call_id(number),
+        to: user_id.map(|id| user(id).id),
+    }
+}
+
+/// A result, or the code of a failure.
+pub(crate) fn answer(number: u64, answer: Result<&str, &str>, millis: i64) -> Write {
+    Write::AnswerCall {
+        call: call_id(number),
+        answer: answered(answer),
+        at: at(millis),
+    }
+}
+
+pub(crate) fn answered(answer: Result<&str, &str>) -> Answer {
+    answer
+        .map(json)
+        .map_err(|code| Failure::parse(code, "다 팔렸어요").unwrap())
+}
+
+fn json(text: &str) -> Data {
+    Data(RawValue::from_string(text.to_owned()).unwrap())
 }
 
 pub(crate) fn seq(outcome: &Outcome) -> u64 {

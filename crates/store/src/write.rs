@@ -1,6 +1,8 @@
 //! What can be written, and what comes of it.
 
-use rooms::{Content, Event, Key, RoomName, Seq, SessionId, Timestamp, User};
+use rooms::{
+    Answer, Call, CallId, Content, Event, Key, RoomName, Seq, SessionId, Timestamp, User, UserId,
+};
 
 use crate::{RoomHead, TokenHash};
 
@@ -67,6 +69,33 @@ pub enum Write {
         /// When. The event gets this time, or that of the room's last event if it is later.
         at: Timestamp,
     },
+    /// A question to a service. One that is there already is not stored twice.
+    AcceptCall {
+        /// The call.
+        call: Call,
+        /// The user whose service it is handed to at once, where no other may be given it too.
+        given_to: Option<UserId>,
+        /// Of calls that were answered before, the keys are free again.
+        answered_since: Timestamp,
+    },
+    /// A call is handed to a service, or waits again. Of a call that has its answer, or is gone,
+    /// nothing is written.
+    HandCall {
+        /// The call.
+        call: CallId,
+        /// The user whose service has it, where no other may be given it too; `None`: any may.
+        to: Option<UserId>,
+    },
+    /// What came of a call. The first answer counts: of a call that has one, or is gone, nothing is
+    /// written.
+    AnswerCall {
+        /// The call.
+        call: CallId,
+        /// Its answer.
+        answer: Answer,
+        /// When. The answer gets this time, or that of the call if it is later.
+        at: Timestamp,
+    },
 }
 
 /// What came of one [`Write`].
@@ -93,4 +122,9 @@ pub enum Outcome {
         /// The other message's place in its room's log.
         seq: Seq,
     },
+    /// The key stands for this earlier call of the same service, method and params, open or answered;
+    /// nothing was written.
+    SameCall(CallId),
+    /// The key stands for this earlier call, which asks something else; nothing was written.
+    OtherCall(CallId),
 }

@@ -552,3 +552,108 @@ proptest::proptest! {
         proptest::prop_assert_eq!(content(&text).text, Some(said));
     }
 }
+
+const CALL: &str = "c_01KAQ6XV2R0000000000000007";
+
+#[test]
+fn a_call_is_read_with_all_its_fields() {
+    let Request::Call(question) = request(
+        r#"{"type":"call","id":3,"service":"카페","method":"order","params":{"a": [1]},"timeout_ms":60000,"key":"k"}"#,
+    ) else {
+        panic!("no call");
+    };
+    assert_eq!(question.service.as_str(), "카페");
+    assert_eq!(question.method.as_str(), "order");
+    assert_eq!(question.params.0.get(), r#"{"a": [1]}"#);
+    assert_eq!(question.timeout_ms, Some(60_000));
+    assert_eq!(question.key, Some(Key::parse("k").unwrap()));
+    let Request::Call(question) = request(r#"{"type":"call","service":"a","method":"b"}"#) else {
+        panic!("no call");
+    };
+    assert_eq!(question.params, Data::null());
+    for (field, text) in [
+        ("service", r#"{"type":"call","method":"b"}"#),
+        ("service", r#"{"type":"call","service":"a b","method":"b"}"#),
+        ("method", r#"{"type":"call","service":"a"}"#),
+        (
+            "timeout_ms",
+            r#"{"type":"call","service":"a","method":"b","timeout_ms":0}"#,
+        ),
+        (
+            "timeout_ms",
+            r#"{"type":"call","service":"a","method":"b","timeout_ms":86400001}"#,
+        ),
+        ("ticket", r#"{"type":"collect"}"#),
+        (
+            "ticket",
+            r#"{"type":"cancel","ticket":"c_01KAQ6XV2R0000000000000007"}"#,
+        ),
+    ] {
+        assert_eq!(refused_field(text), bad(field), "{text}");
+    }
+}
+
+#[test]
+fn a_service_says_how_it_serves() {
+    let serve = |text: &str| match request(text) {
+        Request::Serve(serve) => serve,
+        other => panic!("{other:?}"),
+    };
+    let plain = serve(r#"{"type":"serve","service":"cafe"}"#);
+    assert_eq!(
+        (plain.concurrency, plain.repeatable, plain.resume.len()),
+        (1, false, 0)
+    );
+    let full = serve(&format!(
+        r#"{{"type":"serve","service":"cafe","concurrency":1024,"repeatable":true,"resume":["{CALL}"]}}"#
+    ));
+    assert_eq!((full.concurrency, full.repeatable), (1_024, true));
+    assert_eq!(full.resume, [CallId::parse(CALL).unwrap()]);
+    for (field, rest) in [
+        ("concurrency", r#""concurrency":0"#),
+        ("concurrency", r#""concurrency":1025"#),
+        ("repeatable", r#""repeatable":1"#),
+        ("resume", r#""resume":"c_1""#),
+        ("resume", r#""resume":["c_1"]"#),
+    ] {
+        let text = format!(r#"{{"type":"serve","service":"cafe",{rest}}}"#);
+        assert_eq!(refused_field(&text), bad(field), "{text}");
+    }
+    let many = vec![format!("\"{CALL}\""); 1_025].join(",");
+    let text = format!(r#"{{"type":"serve","service":"cafe","resume":[{many}]}}"#);
+    assert_eq!(refused_field(&text), bad("resume"));
+}
+
+#[test]
+fn an_answer_is_a_result_or_an_error() {
+    let answer = |rest: &str| {
+        let text = format!(r#"{{"type":"respond","call":"{CALL}"{rest}}}"#);
+        Command::parse(&text).map(|command| match command.request {
+            Request::Respond { answer, .. } => answer,
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(answer("").unwrap(), Ok(Data::null()));
+    assert_eq!(answer(r#","result":null"#).unwrap(), Ok(Data::null()));
+    assert_eq!(
+        answer(r#","result":[ 1]"#).unwrap().unwrap().0.get(),
+        "[ 1]"
+    );
+    let failure = answer(r#","error":{"code":"sold_out","message":"없어요"}"#).unwrap();
+    assert_eq!(failure, Err(Failure::parse("sold_out", "없어요").unwrap()));
+    assert!(answer(r#","error":{"code":"sold_out"}"#).unwrap().is_err());
+    for rest in [
+        r#","error":"sold_out""#,
+        r#","error":{"message":"a"}"#,
+        r#","error":{"code":7,"message":"a"}"#,
+        r#","error":{"code":"Sold out","message":"a"}"#,
+        r#","result":1,"error":{"code":"a","message":"a"}"#,
+    ] {
+        let error = answer(rest).unwrap_err().error;
+        assert_eq!(
+            (error.code, error.field.as_deref()),
+            (ErrorCode::BadField, Some("error")),
+            "{rest}"
+        );
+    }
+}

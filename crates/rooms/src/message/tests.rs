@@ -297,3 +297,88 @@ fn contents_are_equal_when_their_bytes_are() {
         event(Some("a"), Some("[1]"), None)
     );
 }
+
+#[test]
+fn what_is_said_of_calls_is_written_as_the_protocol_shows() {
+    let call = CallId::parse("c_01KAQ6XV2R0000000000000007").unwrap();
+    let ticket = Ticket::from(call);
+    let data = || Data(RawValue::from_string(r#"{"a": 1}"#.to_owned()).unwrap());
+    let id = || RequestId::Number(3);
+    let service = || ServiceName::parse("cafe").unwrap();
+    let request = |again| ServerMessage::Request {
+        call,
+        service: service(),
+        method: MethodName::parse("order").unwrap(),
+        params: data(),
+        from: user("u_1", true),
+        timeout_ms: 59_990,
+        again,
+    };
+    let ok = |reply| ServerMessage::Ok { id: id(), reply };
+    let failure = Failure::parse("sold_out", "없어요").unwrap();
+    for (message, json) in [
+        (
+            ServerMessage::Ticket { id: id(), ticket },
+            r#"{"type":"ticket","id":3,"ticket":"t_01KAQ6XV2R0000000000000007"}"#,
+        ),
+        (
+            ServerMessage::Progress {
+                id: id(),
+                data: data(),
+            },
+            r#"{"type":"progress","id":3,"data":{"a": 1}}"#,
+        ),
+        (
+            request(false),
+            r#"{"type":"request","call":"c_01KAQ6XV2R0000000000000007","service":"cafe","method":"order","params":{"a": 1},"from":{"id":"u_1","name":"강호동","guest":true},"timeout_ms":59990}"#,
+        ),
+        (
+            request(true),
+            r#"{"type":"request","call":"c_01KAQ6XV2R0000000000000007","service":"cafe","method":"order","params":{"a": 1},"from":{"id":"u_1","name":"강호동","guest":true},"timeout_ms":59990,"again":true}"#,
+        ),
+        (
+            ServerMessage::Cancelled { call },
+            r#"{"type":"cancelled","call":"c_01KAQ6XV2R0000000000000007"}"#,
+        ),
+        (
+            ServerMessage::Failed {
+                id: Some(id()),
+                ticket,
+                failure,
+            },
+            r#"{"type":"error","id":3,"ticket":"t_01KAQ6XV2R0000000000000007","code":"sold_out","message":"없어요"}"#,
+        ),
+        (
+            ok(Reply::Answered {
+                ticket,
+                result: data(),
+            }),
+            r#"{"type":"ok","id":3,"ticket":"t_01KAQ6XV2R0000000000000007","result":{"a": 1}}"#,
+        ),
+        (
+            ok(Reply::Cancelled {
+                ticket,
+                cancelled: false,
+            }),
+            r#"{"type":"ok","id":3,"ticket":"t_01KAQ6XV2R0000000000000007","cancelled":false}"#,
+        ),
+        (
+            ok(Reply::Serving {
+                service: service(),
+                concurrency: 4,
+                resumed: vec![call],
+            }),
+            r#"{"type":"ok","id":3,"service":"cafe","concurrency":4,"resumed":["c_01KAQ6XV2R0000000000000007"]}"#,
+        ),
+        (
+            ok(Reply::Unserved { service: service() }),
+            r#"{"type":"ok","id":3,"service":"cafe"}"#,
+        ),
+        (
+            ok(Reply::Responded { call }),
+            r#"{"type":"ok","id":3,"call":"c_01KAQ6XV2R0000000000000007"}"#,
+        ),
+    ] {
+        assert_eq!(message.to_json(), json);
+    }
+}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use madang::{Session, Start as From};
 use rooms::{
-    Command, Content, Data, Error, ErrorCode, Key, Leave, Page, Rejected, Reply, Request,
-    RequestId, RoomName, ServerMessage, Start, Subscription,
+    Command, Content, Data, Error, ErrorCode, Failure, Key, Leave, Page, Rejected, Reply, Request,
+    RequestId, RoomName, ServerMessage, Start, Subscription, Ticket,
 };
 use store::{Outcome, RoomHead, Write};
 use tokio::sync::oneshot;
@@ -30,8 +30,10 @@ impl Chat {
         if request == Request::Ping {
             return say(session, &ServerMessage::Pong { id });
         }
+        // A service's answers are bounded by what it was asked.
+        let counted = !matches!(request, Request::Respond { .. } | Request::Progress { .. });
         let limit = self.yard.config.limits.commands_in_flight;
-        if !session.data().begin(limit) {
+        if counted && !session.data().begin(limit) {
             let message =
                 format!("More than {limit} commands are at work. Wait for a reply to one of them.");
             let error = Error::new(ErrorCode::Busy, message);
@@ -40,30 +42,37 @@ impl Chat {
         let order = Order {
             session: session.clone(),
             answer: Answer::Command(id),
+            counted,
             _ended: None,
-        };
-        let (Request::Subscribe { room, .. }
-        | Request::Unsubscribe { room }
-        | Request::Send { room, .. }
-        | Request::History { room, .. }
-        | Request::Who { room }
-        | Request::Typing { room, .. }
-        | Request::Signal { room, .. }) = &request
-        else {
-            return;
-        };
-        let Some(room) = session.data().room(room.clone()) else {
-            return order.refuse(Error::missing("room"));
         };
         match request {
             Request::Ping => {}
-            Request::Subscribe { start, epoch, .. } => self.subscribe(order, room, start, epoch),
-            Request::Unsubscribe { .. } => self.unsubscribe(order, room),
-            Request::Send { key, content, .. } => self.send(order, room, key, content),
-            Request::History { page, .. } => self.history(order, room, page),
-            Request::Who { .. } => self.who(order, room),
-            Request::Typing { on, .. } => self.typing(order, room, on),
-            Request::Signal { data, .. } => self.signal(order, room, data),
+            Request::Subscribe { room, start, epoch } => order.within(room, |order, room| {
+                self.subscribe(order, room, start, epoch);
+            }),
+            Request::Unsubscribe { room } => order.within(room, |order, room| {
+                self.unsubscribe(order, room);
+            }),
+            Request::Send { room, key, content } => order.within(room, |order, room| {
+                self.send(order, room, key, content);
+            }),
+            Request::History { room, page } => order.within(room, |order, room| {
+                self.history(order, room, page);
+            }),
+            Request::Who { room } => order.within(room, |order, room| self.who(order, room)),
+            Request::Typing { room, on } => order.within(room, |order, room| {
+                self.typing(order, room, on);
+            }),
+            Request::Signal { room, data } => order.within(room, |order, room| {
+                self.signal(order, room, data);
+            }),
+            Request::Call(question) => self.call(order, question),
+            Request::Collect { ticket } => self.collect(order, ticket),
+            Request::Cancel { ticket } => self.cancel(order, ticket),
+            Request::Serve(serve) => self.serve(order, serve),
+            Request::Unserve { service } => self.unserve(order, &service),
+            Request::Respond { call, answer } => self.respond(order, call, answer),
+            Request::Progress { call, data } => self.progress(order, call, &data),
         }
     }
 
@@ -200,10 +209,12 @@ impl Chat {
     }
 }
 
-/// A command at work: it is answered once, and counts as in flight until then.
+/// A command at work: it is answered once, and most count as in flight until then.
 pub(super) struct Order {
     session: Session<Visit>,
     answer: Answer,
+    /// Whether it counts as in flight.
+    counted: bool,
     /// Whoever waits for the end of the order hears of it when this is dropped.
     _ended: Option<oneshot::Sender<()>>,
 }
@@ -224,9 +235,30 @@ impl Order {
         let order = Self {
             session: session.clone(),
             answer: Answer::Opening,
+            counted: false,
             _ended: Some(ended),
         };
         (order, wait)
+    }
+
+    pub(super) fn session(&self) -> &Session<Visit> {
+        &self.session
+    }
+
+    /// What the client called the command, and the reply is called again.
+    pub(super) fn id(&self) -> Option<RequestId> {
+        match &self.answer {
+            Answer::Command(id) => id.clone(),
+            Answer::Opening | Answer::Given => None,
+        }
+    }
+
+    /// Does it in the room that is named, or in the session's own.
+    fn within(self, named: Option<RoomName>, act: impl FnOnce(Self, RoomName)) {
+        match self.session.data().room(named) {
+            Some(room) => act(self, room),
+            None => self.refuse(Error::missing("room")),
+        }
     }
 
     /// Runs on the journal's thread: the room's log reaches exactly as far as `log` tells.
@@ -263,7 +295,7 @@ impl Order {
         });
     }
 
-    fn done(mut self, reply: Reply) {
+    pub(super) fn done(mut self, reply: Reply) {
         if let Some(message) = self.answer(reply) {
             say(&self.session, &message);
         }
@@ -272,7 +304,7 @@ impl Order {
     /// The one answer, as far as one is wanted.
     fn answer(&mut self, reply: Reply) -> Option<ServerMessage> {
         let answer = std::mem::replace(&mut self.answer, Answer::Given);
-        self.count_off(&answer);
+        self.count_off();
         match (answer, reply) {
             (Answer::Command(Some(id)), reply) => Some(ServerMessage::Ok { id, reply }),
             (Answer::Opening, Reply::Subscribed(subscription)) => {
@@ -283,24 +315,33 @@ impl Order {
         }
     }
 
-    fn refuse(mut self, error: Error) {
-        self.fail(error);
+    pub(super) fn refuse(mut self, error: Error) {
+        self.fail(|id| ServerMessage::Error { id, error });
     }
 
-    fn fail(&mut self, error: Error) {
+    /// The call was answered with a failure.
+    pub(super) fn failed(mut self, ticket: Ticket, failure: Failure) {
+        self.fail(|id| ServerMessage::Failed {
+            id,
+            ticket,
+            failure,
+        });
+    }
+
+    fn fail(&mut self, error: impl FnOnce(Option<RequestId>) -> ServerMessage) {
         let answer = std::mem::replace(&mut self.answer, Answer::Given);
-        self.count_off(&answer);
+        self.count_off();
         let id = match answer {
             Answer::Command(id) => id,
             Answer::Opening => None,
             Answer::Given => return,
         };
-        say(&self.session, &ServerMessage::Error { id, error });
+        say(&self.session, &error(id));
     }
 
     /// Before the answer is sent: whoever has it may send the next command at once.
-    fn count_off(&self, answer: &Answer) {
-        if let Answer::Command(_) = answer {
+    fn count_off(&mut self) {
+        if std::mem::take(&mut self.counted) {
             self.session.data().end();
         }
     }
@@ -310,7 +351,8 @@ impl Order {
 impl Drop for Order {
     fn drop(&mut self) {
         let message = "The server could not finish this command.";
-        self.fail(Error::new(ErrorCode::Internal, message));
+        let error = Error::new(ErrorCode::Internal, message);
+        self.fail(|id| ServerMessage::Error { id, error });
     }
 }
 
@@ -321,6 +363,6 @@ fn not_subscribed(room: &RoomName) -> Error {
 
 /// Sends a reply. A session that has too many of them unread is closed by its settings; to one that
 /// has gone there is nothing to say.
-fn say(session: &Session<Visit>, message: &ServerMessage) {
+pub(super) fn say(session: &Session<Visit>, message: &ServerMessage) {
     let _ = session.send(frame(message));
 }

@@ -44,6 +44,7 @@ impl Chat {
         })?;
         Ok(Visit::new(
             identity.user,
+            is_local(handshake),
             identity.new_token,
             opening,
             permit,
@@ -67,6 +68,17 @@ impl Chat {
         );
         Err(Error::new(ErrorCode::Forbidden, message))
     }
+}
+
+/// Whether a client is on the server's own machine. A proxy there that is not
+/// [trusted](crate::config::Proxy) speaks for others, and most of them say so.
+fn is_local(handshake: &Handshake) -> bool {
+    let for_others = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    let peer = handshake.peer().map(|peer| peer.ip().to_canonical());
+    peer.is_some_and(|address| address.is_loopback())
+        && !for_others
+            .iter()
+            .any(|name| handshake.header(name).is_some())
 }
 
 /// What `/ws/{room}?since=N` asks for: the same as the command `subscribe` with these fields.

@@ -1,6 +1,7 @@
 //! The chat over WebSocket: sessions come in, commands are carried out, replies go back.
 
 mod admission;
+mod calls;
 mod commands;
 mod handshake;
 mod place;
@@ -140,6 +141,7 @@ impl Endpoint for Chat {
             _ if closed.code == CloseCode::ABNORMAL => "the connection was lost".to_owned(),
             _ => closed.reason.clone(),
         };
+        self.leave_desk(session);
         let id = id(session);
         let (code, at) = (closed.code.get(), now());
         let mut left = false;

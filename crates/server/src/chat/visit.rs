@@ -17,6 +17,8 @@ use super::admission::Permit;
 /// A session's user, and what the session is about to do. It lives as long as the session.
 pub(crate) struct Visit {
     pub(super) user: User,
+    /// Whether the client is on the server's own machine.
+    pub(super) is_local: bool,
     /// The room of `/ws/{room}`, to which the session is subscribed from the beginning.
     pub(super) opening: Option<Opening>,
     /// Commands at work.
@@ -48,6 +50,7 @@ struct State {
 impl Visit {
     pub(super) fn new(
         user: User,
+        is_local: bool,
         token: Option<String>,
         opening: Option<Opening>,
         permit: Permit,
@@ -58,6 +61,7 @@ impl Visit {
         });
         Self {
             user,
+            is_local,
             opening,
             in_flight: AtomicUsize::new(0),
             state,

@@ -1,13 +1,13 @@
 //! Deleting what is not to be kept any more, a little at a time.
 //!
-//! A sweep goes over everything in steps: the logs room by room, then sessions, tokens and keys. A step is one
+//! A sweep goes over everything in steps: the logs room by room, then sessions, tokens, keys and calls. A step is one
 //! transaction of at most [`ROWS`] rows deleted, so that nobody waits long behind it. How far the sweep
 //! has come is in memory: a new run begins anew, and finds little.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rooms::{RoomName, Seq, SessionId, Timestamp};
+use rooms::{CallId, RoomName, Seq, SessionId, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::execute;
@@ -44,6 +44,9 @@ enum Stage {
     },
     Keys {
         after: (String, String),
+    },
+    Calls {
+        after: String,
     },
 }
 
@@ -97,6 +100,17 @@ impl Sweep {
             Stage::Keys { after } => {
                 match sweep_keys(transaction, &after, before(now, KEY_LIFE))? {
                     Some(after) => (Stage::Keys { after }, Swept::More),
+                    None => (
+                        Stage::Calls {
+                            after: String::new(),
+                        },
+                        Swept::More,
+                    ),
+                }
+            }
+            Stage::Calls { after } => {
+                match sweep_calls(transaction, &after, before(now, retention.results))? {
+                    Some(after) => (Stage::Calls { after }, Swept::More),
                     None => (Stage::Start, Swept::All),
                 }
             }
@@ -333,6 +347,38 @@ fn sweep_keys(
         }
     }
     Ok(last.filter(|_| looked == LOOKS))
+}
+
+/// Deletes calls that were answered before this, among those after `after`. Tells where to go on; `None`
+/// at the end.
+fn sweep_calls(
+    transaction: &Transaction<'_>,
+    after: &str,
+    answered: Timestamp,
+) -> rusqlite::Result<Option<String>> {
+    // What was answered before was also asked before: only the oldest ids need be looked at.
+    let sql = "SELECT id, answered_at < ?3 FROM calls
+               WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4";
+    let asked = row::call_column(CallId::new(answered, 0));
+    let mut statement = transaction.prepare_cached(sql)?;
+    let mut rows = statement.query(params![after, asked, answered.as_millis(), LOOKS])?;
+    let (mut looked, mut gone, mut last) = (0, 0, None);
+    while gone < ROWS
+        && let Some(row) = rows.next()?
+    {
+        looked += 1;
+        gone += usize::from(row.get::<_, Option<bool>>(1)?.unwrap_or(false));
+        last = Some(row.get(0)?);
+    }
+    drop(rows);
+    if gone > 0 {
+        execute(
+            transaction,
+            "DELETE FROM calls WHERE id > ?1 AND id <= ?2 AND answered_at < ?3",
+            params![after, last, answered.as_millis()],
+        )?;
+    }
+    Ok(last.filter(|_| gone == ROWS || looked == LOOKS))
 }
 
 #[cfg(test)]
