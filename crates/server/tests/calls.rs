@@ -1,4 +1,5 @@
 //! Calls: those who ask, those who answer, and what breaks in between.
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 mod common;
 
