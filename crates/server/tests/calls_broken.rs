@@ -370,3 +370,54 @@ async fn what_may_be_repeated_goes_to_another_at_once_and_what_may_not_waits_for
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn while_the_disk_fails_nothing_is_told_that_is_not_stored_and_it_goes_on_after_it() {
+    use disk::{Call, Errno};
+
+    let server = Server::start_on_disk("");
+    let (mut guest, _) = come_in(&server, "guest").await;
+    let (mut barista, _) = come_in(&server, "barista").await;
+    barista
+        .ok(json!({"type": "serve", "id": 1, "service": "cafe", "concurrency": 3}))
+        .await;
+    let hasty =
+        json!({"type": "call", "id": 2, "service": "cafe", "method": "order", "timeout_ms": 1});
+    let ticket = guest.ask(call(1)).await["ticket"].clone();
+    let request = barista.next_of("request").await;
+
+    server
+        .disk()
+        .fail(&[(Call::Sync, "*", Errno::Failed)])
+        .unwrap();
+    let error = barista.refused(respond(&request)).await;
+    assert_eq!(error["code"], "unavailable", "{error}");
+    let cancel = json!({"type": "cancel", "id": 3, "ticket": ticket});
+    assert_eq!(guest.refused(cancel).await["code"], "unavailable");
+    let refused = guest.refused(hasty).await;
+    assert_eq!(
+        (&refused["code"], &refused["ticket"]),
+        (&json!("unavailable"), &Value::Null)
+    );
+    // Nobody was told anything else, of a call that is asked nobody was asked.
+    for talker in [&mut guest, &mut barista] {
+        talker.say(json!({"type": "ping"})).await;
+        assert_eq!(talker.next().await["type"], "pong");
+    }
+
+    server.disk().heal().unwrap();
+    loop {
+        let reply = barista.ask(respond(&request)).await;
+        if reply["type"] == "ok" {
+            break;
+        }
+        assert_eq!(reply["code"], "unavailable", "{reply}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let answer = guest.next().await;
+    assert_eq!(
+        (&answer["id"], &answer["result"]),
+        (&json!(1), &json!("here you are"))
+    );
+}
