@@ -245,7 +245,7 @@ async fn a_killed_server_loses_no_call_and_has_none_done_twice() {
         cafe.server.kill();
         cafe.server.restart();
         // In either order.
-        if step as u8 % 2 == 0 {
+        if (step as u8).is_multiple_of(2) {
             cafe.barista_comes_back().await;
             cafe.guest_comes_back().await;
         } else {
