@@ -4,8 +4,8 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rooms::Timestamp;
-use rusqlite::Connection;
+use rooms::{Error, ErrorCode, Failure, Timestamp};
+use rusqlite::{Connection, params};
 
 use crate::check::{self, Report, check};
 use crate::error::{FileError, OpenError};
@@ -45,6 +45,10 @@ pub fn backup(folder: &Path, file: &Path) -> Result<Report, FileError> {
     })
 }
 
+/// To the callers of calls that were open in the backup.
+const RESTORED: &str = "The server went back to an earlier copy of its database, in which this call was \
+    still open. It may have been done since, or not.";
+
 /// What a restore has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
@@ -56,7 +60,8 @@ pub struct Restored {
 
 /// Puts a copy of the backup `file` into the place of the database of `folder`, which no server may be
 /// using. What was there is kept, in a folder beside it. The logs of all rooms get other epochs, so that
-/// clients that know later events than the backup has are told `reset`.
+/// clients that know later events than the backup has are told `reset`. Calls that are open in the backup are
+/// answered `unavailable`: they may have been done since, and no service is to do them again.
 ///
 /// If it is broken off, by a power cut say, a server refuses to start on the folder until it is done
 /// again.
@@ -72,7 +77,7 @@ pub fn restore(file: &Path, folder: &Path, now: Timestamp) -> Result<Restored, F
     let part = folder.join("madang.db.part");
     copy(&source, &part)?;
     drop(source);
-    begin_epoch(&part)?;
+    begin_epoch(&part, now).map_err(|error| FileError::of(&part, error))?;
     // From here on the folder is not to be used until the end.
     let restoring = folder.join(RESTORING);
     put(&part, &restoring)?;
@@ -114,13 +119,24 @@ fn copy(source: &Connection, file: &Path) -> Result<(), FileError> {
     copy.sync_all().map_err(written)
 }
 
-/// Gives all logs other epochs.
-fn begin_epoch(database: &Path) -> Result<(), FileError> {
-    let sql = "PRAGMA journal_mode = DELETE;
-               PRAGMA synchronous = FULL;
-               UPDATE meta SET value = lower(hex(randomblob(4))) WHERE key = 'epoch'";
-    let begun = Connection::open(database).and_then(|connection| connection.execute_batch(sql));
-    begun.map_err(|error| FileError::of(database, error))
+/// Gives all logs other epochs, and calls that were open an answer.
+fn begin_epoch(database: &Path, now: Timestamp) -> rusqlite::Result<()> {
+    let connection = Connection::open(database)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = DELETE;
+         PRAGMA synchronous = FULL;
+         UPDATE meta SET value = lower(hex(randomblob(4))) WHERE key = 'epoch'",
+    )?;
+    // The backup of an older version has none.
+    if connection.table_exists(None, "calls")? {
+        let failure = Failure::from(Error::new(ErrorCode::Unavailable, RESTORED));
+        connection.execute(
+            "UPDATE calls SET answered_at = max(?1, at), code = ?2, message = ?3
+             WHERE answered_at IS NULL",
+            params![now.as_millis(), failure.code, failure.message],
+        )?;
+    }
+    Ok(())
 }
 
 /// Moves the database, if there is one, into a new folder, with its WAL: each is of no use without the

@@ -22,6 +22,8 @@ pub struct Report {
     pub events: u64,
     /// Sessions, open and closed.
     pub sessions: u64,
+    /// Calls, open and answered, that are kept.
+    pub calls: u64,
     /// What is wrong, in words; empty if the file is sound.
     pub findings: Vec<String>,
 }
@@ -40,11 +42,12 @@ impl fmt::Display for Report {
             rooms,
             events,
             sessions,
+            calls,
             ..
         } = self;
         write!(
             f,
-            "rooms: {rooms}, events: {events}, sessions: {sessions}, schema: {schema}"
+            "rooms: {rooms}, events: {events}, sessions: {sessions}, calls: {calls}, schema: {schema}"
         )
     }
 }
@@ -153,8 +156,39 @@ const RULES: &[Rule] = &[
     },
 ];
 
+/// Of calls, which an older file does not have.
+const CALLS: &[Rule] = &[
+    Rule {
+        sql:
+            "SELECT id FROM calls
+              WHERE (answered_at IS NULL) <> (result IS NULL AND code IS NULL)
+                OR (code IS NULL) <> (message IS NULL) OR (result IS NOT NULL AND code IS NOT NULL)",
+        tell: |row| {
+            let call: String = row.get(0)?;
+            Ok(format!(
+                "call c_{call} is neither open, nor answered with a result, nor with a code and a message"
+            ))
+        },
+    },
+    Rule {
+        sql: "SELECT id FROM calls WHERE answered_at < at",
+        tell: |row| {
+            let call: String = row.get(0)?;
+            Ok(format!("call c_{call} was answered before it was asked"))
+        },
+    },
+    Rule {
+        sql: "SELECT id, 'params' FROM calls WHERE NOT json_valid(params)
+              UNION ALL SELECT id, 'result' FROM calls WHERE NOT json_valid(result)",
+        tell: |row| {
+            let (call, column): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok(format!("the {column} of call c_{call} is not JSON"))
+        },
+    },
+];
+
 /// Checks a whole database, of a server that runs or not: every page of it, and what must hold of rooms,
-/// keys and sessions. It reads everything, and writes nothing.
+/// keys, sessions and calls. It reads everything, and writes nothing.
 ///
 /// # Errors
 ///
@@ -166,6 +200,7 @@ pub fn check(database: &Path) -> Result<Report, FileError> {
         rooms: 0,
         events: 0,
         sessions: 0,
+        calls: 0,
         findings: Vec::new(),
     };
     match inspect(&connection, &mut report) {
@@ -216,7 +251,9 @@ fn inspect(connection: &Connection, report: &mut Report) -> rusqlite::Result<()>
         ));
         return Ok(());
     }
-    for Rule { sql, tell } in RULES {
+    let has_calls = transaction.table_exists(None, "calls")?;
+    let of_calls = if has_calls { CALLS } else { &[] };
+    for Rule { sql, tell } in RULES.iter().chain(of_calls) {
         gather(&transaction, sql, tell, findings)?;
     }
     let count = |table| {
@@ -226,6 +263,9 @@ fn inspect(connection: &Connection, report: &mut Report) -> rusqlite::Result<()>
     report.rooms = count("rooms")?;
     report.events = count("events")?;
     report.sessions = count("sessions")?;
+    if has_calls {
+        report.calls = count("calls")?;
+    }
     Ok(())
 }
 

@@ -283,7 +283,8 @@ fn last_sign_of_life(connection: &Connection) -> rusqlite::Result<i64> {
             UNION ALL SELECT max(closed_at) FROM sessions
             UNION ALL SELECT max(since_at) FROM subscriptions
             UNION ALL SELECT max(until_at) FROM subscriptions
-            UNION ALL SELECT at FROM events WHERE id = (SELECT max(id) FROM events))",
+            UNION ALL SELECT at FROM events WHERE id = (SELECT max(id) FROM events)
+            UNION ALL SELECT at FROM calls WHERE id = (SELECT max(id) FROM calls))",
         [],
         |row| row.get(0),
     )

@@ -4,8 +4,8 @@ use std::thread;
 use tempfile::TempDir;
 
 use super::*;
-use crate::Store;
 use crate::testing::*;
+use crate::{Outcome, Store};
 
 /// A folder with a database, and a backup of it in another.
 fn backed_up() -> (Fixture, TempDir, PathBuf) {
@@ -100,6 +100,60 @@ fn restored_is_what_was_backed_up_under_other_epochs_and_nothing_is_lost() {
     let (_store, readers, _) = Store::open(&restored.kept.unwrap(), at(7)).unwrap();
     let kept = readers.room_head(&room("마당")).unwrap().unwrap();
     assert_eq!(kept, before);
+}
+
+#[test]
+fn calls_that_are_open_in_a_backup_are_not_done_again() {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[
+        accept(call(1, "order", "1")),
+        accept(keyed(call(2, "order", "1"), "k")),
+        hand(2, Some(7)),
+        accept(call(3, "order", "1")),
+        answer(3, Ok("\"☕\""), 5),
+    ]);
+    let copies = tempfile::tempdir().unwrap();
+    let file = copies.path().join("copy.db");
+    assert_eq!(backup(fixture.folder.path(), &file).unwrap().calls, 3);
+    assert_eq!(fixture.readers.open_calls().unwrap().len(), 2);
+    let folder = copies.path().join("new");
+    restore(&file, &folder, at(9)).unwrap();
+    assert!(check(&folder.join(DATABASE)).unwrap().is_sound());
+    let (mut store, readers, _) = Store::open(&folder, at(10)).unwrap();
+    assert_eq!(readers.open_calls().unwrap(), []);
+    for number in [1, 2] {
+        let row = readers.call(call_id(number), at(9)).unwrap().unwrap();
+        let (answer, answered_at) = row.answer.unwrap();
+        assert_eq!(answer.unwrap_err().code, "unavailable");
+        assert_eq!(answered_at, at(9));
+    }
+    let done = readers.call(call_id(3), at(5)).unwrap().unwrap();
+    assert_eq!(done.answer, Some((answered(Ok("\"☕\"")), at(5))));
+    // A retry is told the same.
+    let again = accept(keyed(call(4, "order", "1"), "k"));
+    let outcome = store.commit(&[again]).unwrap().remove(0);
+    assert_eq!(outcome, Outcome::SameCall(call_id(2)));
+}
+
+#[test]
+fn the_backup_of_a_version_without_calls_is_sound_and_can_be_restored() {
+    let (_fixture, copies, file) = backed_up();
+    let before = "DROP TABLE calls; DELETE FROM refinery_schema_history WHERE version > 2";
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch(before)
+        .unwrap();
+    let report = check(&file).unwrap();
+    assert!(
+        report.is_sound() && report.schema.starts_with("V2"),
+        "{report}"
+    );
+    let folder = copies.path().join("new");
+    restore(&file, &folder, at(1)).unwrap();
+    let (mut store, readers, _) = Store::open(&folder, at(2)).unwrap();
+    store.commit(&[accept(call(1, "order", "1"))]).unwrap();
+    assert_eq!(readers.open_calls().unwrap().len(), 1);
+    assert_eq!(readers.room_head(&room("마당")).unwrap().unwrap().head, 2);
 }
 
 #[test]

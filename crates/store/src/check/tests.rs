@@ -11,14 +11,23 @@ fn findings(sql: &str) -> Vec<String> {
         say("마당", "c", 3),
         depart(2, 4),
     ]);
+    fixture.commit(&[
+        accept(call(1, "order", "[1e999, \"\\ud800\"]")),
+        accept(keyed(call(2, "order", "null"), "k")),
+        answer(2, Ok("[1e999, \"\\ud800\"]"), 5),
+        accept(call(3, "order", "null")),
+        answer(3, Err("sold_out"), 6),
+    ]);
     let fixture = fixture.restart(10);
     let database = fixture.folder.path().join("madang.db");
     let other = Connection::open(&database).unwrap();
     other
-        .execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}"))
+        .execute_batch(&format!(
+            "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {sql}"
+        ))
         .unwrap();
     let report = check(&database).unwrap();
-    assert_eq!((report.rooms, report.sessions), (2, 2));
+    assert_eq!((report.rooms, report.sessions, report.calls), (2, 2, 3));
     assert!(report.schema.starts_with('V'), "{}", report.schema);
     report.findings
 }
@@ -66,6 +75,26 @@ fn what_cannot_be_is_named() {
         (
             "UPDATE runs SET stopped_at = NULL, ending = NULL WHERE id = 1",
             "run 1 of the server has no end",
+        ),
+        (
+            "UPDATE calls SET result = NULL WHERE result IS NOT NULL",
+            "is neither open, nor answered with a result",
+        ),
+        (
+            "UPDATE calls SET code = 'late' WHERE answered_at IS NULL",
+            "is neither open, nor answered with a result",
+        ),
+        (
+            "UPDATE calls SET answered_at = at - 1 WHERE code IS NOT NULL",
+            "was answered before it was asked",
+        ),
+        (
+            "UPDATE calls SET params = '{' WHERE key = 'k'",
+            "the params of call c_",
+        ),
+        (
+            "UPDATE calls SET result = 'null, null' WHERE key = 'k'",
+            "the result of call c_",
         ),
         (
             "DELETE FROM users WHERE id = 'u_2'",

@@ -1,10 +1,14 @@
 //! The store against a model of it: random writes, sweeps, failures, ends and restores.
 
+mod calls;
+
 use std::collections::HashMap;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use self::calls::{Calls, Deed, KEPT, deed};
 use crate::testing::*;
 use crate::{Keep, Outcome, Retention, Swept, Write, check};
 
@@ -14,8 +18,10 @@ const ROOMS: [&str; 3] = ["마당", "lobby", "else"];
 enum Step {
     /// A batch of messages: the room of each, its key, its text.
     Say(Vec<(usize, Option<u8>, u8)>),
+    /// A batch of what happens to calls, so many milliseconds later.
+    Call(i64, Vec<Deed>),
     /// A batch that fails at its last message.
-    Fail(Vec<(usize, Option<u8>, u8)>),
+    Fail(Vec<(usize, Option<u8>, u8)>, Vec<Deed>),
     /// A sweep that keeps so many events, and is broken off after so many steps.
     Sweep(u64, usize),
     Probe,
@@ -34,7 +40,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     };
     let step = prop_oneof![
         8 => messages().prop_map(Step::Say),
-        2 => messages().prop_map(Step::Fail),
+        8 => (0..6_i64, vec(deed(), 1..6)).prop_map(|(wait, deeds)| Step::Call(wait, deeds)),
+        2 => (messages(), vec(deed(), 0..3)).prop_map(|(said, deeds)| Step::Fail(said, deeds)),
         3 => (0..6_u64, 1..8_usize).prop_map(|(events, steps)| Step::Sweep(events, steps)),
         1 => Just(Step::Probe),
         1 => Just(Step::Checkpoint),
@@ -52,6 +59,7 @@ struct Model {
     logs: [Vec<String>; ROOMS.len()],
     /// What each key stands for: a room, a number, a text.
     keys: HashMap<u8, (usize, u64, String)>,
+    calls: Calls,
 }
 
 impl Model {
@@ -102,8 +110,16 @@ fn run(steps: Vec<Step>) {
                     }
                 }
             }
-            Step::Fail(messages) => {
+            Step::Call(wait, deeds) => {
+                model.calls.now += wait;
+                let (batch, due): (Vec<_>, Vec<_>) =
+                    deeds.iter().map(|deed| model.calls.act(deed)).unzip();
+                assert_eq!(fixture.commit(&batch), due);
+            }
+            Step::Fail(messages, deeds) => {
                 let mut batch: Vec<_> = messages.iter().map(write).collect();
+                let mut calls = model.calls.clone();
+                batch.extend(deeds.iter().map(|deed| calls.act(deed).0));
                 batch.push(say(ROOMS[0], "boom", 0));
                 let fails = "CREATE TEMP TRIGGER fails BEFORE INSERT ON main.events
                     WHEN NEW.text = 'boom' BEGIN SELECT RAISE(ABORT, 'boom'); END";
@@ -120,10 +136,16 @@ fn run(steps: Vec<Step>) {
                 };
                 let retention = Retention {
                     open,
+                    results: Duration::from_millis(KEPT as u64),
                     ..Retention::default()
                 };
                 for _ in 0..steps {
-                    if fixture.store.sweep(&retention, at(0)).unwrap() == Swept::All {
+                    if fixture
+                        .store
+                        .sweep(&retention, at(model.calls.now))
+                        .unwrap()
+                        == Swept::All
+                    {
                         break;
                     }
                 }
@@ -143,6 +165,7 @@ fn run(steps: Vec<Step>) {
             let kept = &all[head.first as usize - 1..];
             assert_eq!(fixture.texts(name), kept);
         }
+        model.calls.check(&fixture);
     }
     let database = fixture.folder.path().join("madang.db");
     let findings = check(&database).unwrap().findings;

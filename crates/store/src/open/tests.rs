@@ -226,6 +226,15 @@ fn sessions_of_a_lost_run_are_closed_at_its_last_sign_of_life() {
 }
 
 #[test]
+fn a_call_is_a_sign_of_life() {
+    let mut fixture = Fixture::with_room();
+    fixture.commit_one(accept(call(50, "order", "1")));
+    let fixture = fixture.lose(99_000);
+    let stopped = "SELECT stopped_at FROM runs WHERE ending = 'lost'";
+    assert_eq!(fixture.number(stopped), Some(at(50).as_millis()));
+}
+
+#[test]
 fn sessions_still_open_at_the_end_of_a_run_end_with_it() {
     let fixture = Fixture::with_room().restart(10);
     assert_eq!(

@@ -237,6 +237,64 @@ fn a_guest_who_was_long_away_comes_back_as_another() {
 }
 
 #[test]
+fn answered_calls_go_after_their_time_and_no_sooner() {
+    let mut fixture = Fixture::new();
+    let asked: Vec<Write> = (0..1000)
+        .map(|number| accept(keyed(call(number, "order", "1"), &number.to_string())))
+        .collect();
+    fixture.commit(&asked);
+    let answers: Vec<Write> = (0..1000)
+        .filter(|number| number % 10 > 0)
+        .map(|number| answer(number, Ok("1"), 1000 + number as i64))
+        .collect();
+    fixture.commit(&answers);
+    let open = |fixture: &Fixture| {
+        let open = fixture.readers.open_calls().unwrap();
+        open.into_iter()
+            .map(|open| open.call.id)
+            .collect::<Vec<_>>()
+    };
+    let waiting: Vec<_> = (0..1000).step_by(10).map(call_id).collect();
+    let calls = "SELECT count(*) FROM calls";
+    let kept = 10 * 60 * 1000;
+    for (millis, left) in [(kept + 1001, 1000), (kept + 1501, 550), (kept + 1502, 549)] {
+        sweep(&mut fixture, &Retention::default(), millis);
+        assert_eq!(fixture.number(calls), Some(left), "{millis}");
+    }
+    assert!(
+        sweep(&mut fixture, &Retention::default(), 10_000 * DAY) > 6,
+        "it takes small steps"
+    );
+    assert_eq!(open(&fixture), waiting, "what is open stays");
+    assert_eq!(fixture.number(calls), Some(100));
+    // Its key goes with a call.
+    let again = accept(keyed(call(5000, "order", "2"), "1"));
+    assert_eq!(fixture.commit_one(again), Outcome::Done);
+}
+
+#[test]
+fn calls_that_wait_for_long_hold_up_no_sweep() {
+    let mut fixture = Fixture::new();
+    let asked: Vec<Write> = (0..3 * LOOKS as u64 / 2)
+        .map(|number| accept(call(number, "order", "1")))
+        .collect();
+    fixture.commit(&asked);
+    let answers: Vec<Write> = (LOOKS as u64 + 1..)
+        .take(2 * ROWS)
+        .map(|number| answer(number, Ok("1"), 5000))
+        .collect();
+    fixture.commit(&answers);
+    let left = asked.len() - answers.len();
+    // One for each kind of what is kept, then the open ones at the front, then those behind.
+    let steps = sweep(&mut fixture, &Retention::default(), DAY);
+    assert_eq!(
+        fixture.number("SELECT count(*) FROM calls"),
+        Some(left as i64)
+    );
+    assert!(steps <= 9, "{steps}");
+}
+
+#[test]
 fn a_step_that_fails_leaves_all_as_it_was() {
     let mut fixture = Fixture::with_room();
     fill(&mut fixture, 300);
