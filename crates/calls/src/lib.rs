@@ -163,7 +163,8 @@ impl Calls {
         };
         let bytes = self.open_bytes + bytes(&call);
         let of_user = self.open_of.get(&call.from.id).copied().unwrap_or(0);
-        let free = service.free();
+        // Those that wait come first.
+        let worker = service.free().filter(|_| service.waiting.is_empty());
         let full = if self.open.len() >= self.limits.open || bytes > self.limits.open_bytes {
             Some("Too many calls wait for their answers now. Try again later.".to_owned())
         } else if of_user >= self.limits.open_per_user {
@@ -171,7 +172,9 @@ impl Calls {
             Some(format!(
                 "{limit} of your calls wait for their answers. Wait for one of them."
             ))
-        } else if free.is_none() && service.waiting.len() >= self.limits.waiting {
+        } else if worker.is_none()
+            && service.waiting.len() + service.arriving >= self.limits.waiting
+        {
             Some(format!(
                 "Too many calls wait for '{}'. Try again later.",
                 call.service
@@ -183,12 +186,12 @@ impl Calls {
             return Err(busy(message));
         }
         let (id, deadline) = (call.id, now + call.deadline.since(call.at));
-        // Those that wait come first.
-        let worker = free.filter(|_| service.waiting.is_empty());
         let mut stored_with = None;
         if let Some(worker) = worker.and_then(|id| service.worker(id)) {
             worker.held.insert(id);
             stored_with = (!worker.repeatable).then(|| worker.user.clone());
+        } else {
+            service.arriving += 1;
         }
         self.open(call, deadline, Place::Arriving(worker), stored_with.clone());
         Ok(stored_with)
@@ -202,16 +205,25 @@ impl Calls {
         let Place::Arriving(worker) = open.place else {
             return;
         };
-        let service = open.call.service.clone();
+        let (name, in_time) = (open.call.service.clone(), now < open.deadline);
+        if worker.is_none()
+            && let Some(service) = self.services.get_mut(&name)
+        {
+            service.arriving -= 1;
+        }
         if !stored {
-            self.release(worker, &service, id);
+            self.release(worker, &name, id);
             self.forget(id);
-        } else if let Some(worker) = worker.filter(|worker| self.holds(*worker, &service, id)) {
+        } else if let Some(worker) = worker.filter(|worker| in_time && self.takes(*worker, id)) {
             self.request(id, worker, now);
         } else {
-            self.wait(id);
+            self.release(worker, &name, id);
+            self.wait(id, now);
+            if !in_time {
+                self.call_due(id, now);
+            }
         }
-        self.settle(&service, now);
+        self.settle(&name, now);
     }
 
     /// A call that an earlier run of the server left open, with the user to whom it was handed out. Such
@@ -227,21 +239,12 @@ impl Calls {
         };
         let waits = place == Place::Waiting;
         self.open(call, now + left, place, given_to);
-        if !self.services.contains_key(&name) {
-            let gone_since = Some(now);
-            self.services.insert(
-                name.clone(),
-                Service {
-                    gone_since,
-                    ..Service::default()
-                },
-            );
-            self.service_dues.insert((now + self.limits.grace, name));
-        }
         if waits {
-            self.wait(id);
+            self.wait(id, now);
         }
         self.set_due(id);
+        // If nobody serves it yet, its grace begins.
+        self.settle(&name, now);
     }
 
     /// A worker serves from now on, or serves otherwise. Tells which of the calls that it wants to go on
@@ -312,7 +315,8 @@ impl Calls {
             _ if open.ending.is_some() => false,
             Place::Waiting => true,
             Place::Lost { user: last, .. } => last == user,
-            Place::Held(other) => *other != worker,
+            Place::Held(other) if *other == worker => return true,
+            Place::Held(_) => true,
             Place::Arriving(_) | Place::Handing(_) => false,
         };
         let Some(service) = self.services.get_mut(service).filter(|_| theirs) else {
@@ -368,7 +372,7 @@ impl Calls {
                     continue;
                 }
                 if worker.repeatable {
-                    self.wait(call);
+                    self.wait(call, now);
                 } else {
                     let (user, until) = (worker.user.clone(), now + self.limits.grace);
                     open.place = Place::Lost { user, until };
@@ -438,7 +442,7 @@ impl Calls {
         let service = open.call.service.clone();
         if !stored {
             if open.place == Place::Waiting {
-                self.wait(id);
+                self.wait(id, now);
             }
             self.look_again(id, now + RETRY);
         } else {
@@ -467,12 +471,12 @@ impl Calls {
         if !stored {
             open.stored_with = None;
         }
-        let (service, ending) = (open.call.service.clone(), open.ending.is_some());
-        if stored && !ending && self.holds(worker, &service, id) {
+        let service = open.call.service.clone();
+        if stored && self.takes(worker, id) {
             return self.request(id, worker, now);
         }
         self.release(Some(worker), &service, id);
-        self.wait(id);
+        self.wait(id, now);
         if stored {
             self.settle(&service, now);
         } else {
@@ -490,19 +494,20 @@ impl Calls {
 
     /// Ends what is over its time.
     pub fn tick(&mut self, now: Instant) {
-        while let Some((due, name)) = self.service_dues.pop_first() {
-            if due > now {
-                self.service_dues.insert((due, name));
-                break;
-            }
-            self.service_due(&name, now);
-        }
+        // First the calls: what is over its time is handed to nobody any more.
         while let Some((due, id)) = self.dues.pop_first() {
             if due > now {
                 self.dues.insert((due, id));
                 break;
             }
             self.call_due(id, now);
+        }
+        while let Some((due, name)) = self.service_dues.pop_first() {
+            if due > now {
+                self.service_dues.insert((due, name));
+                break;
+            }
+            self.service_due(&name, now);
         }
     }
 
@@ -513,14 +518,14 @@ impl Calls {
         if !service.is_there(now, self.limits.grace) {
             let waiting: Vec<_> = service.waiting.values().copied().collect();
             for id in waiting {
-                self.end(id, Err(gone_before(name)), None);
+                self.call_due(id, now);
             }
         }
         self.settle(name, now);
     }
 
     fn call_due(&mut self, id: CallId, now: Instant) {
-        let Some(open) = self.open.get_mut(&id) else {
+        let Some(open) = self.open.get(&id) else {
             return;
         };
         let service = &open.call.service;
@@ -534,7 +539,10 @@ impl Calls {
                 Some(Error::new(ErrorCode::Timeout, message).into())
             }
             Place::Lost { until, .. } if now >= *until => Some(gone_with(service)),
-            Place::Waiting if !self.services.contains_key(service) => Some(gone_before(service)),
+            Place::Waiting if !self.is_there(service, now) && open.handed => {
+                Some(gone_with(service))
+            }
+            Place::Waiting if !self.is_there(service, now) => Some(gone_before(service)),
             _ => None,
         };
         match failure {
@@ -570,7 +578,7 @@ impl Calls {
                 return;
             };
             worker.held.insert(id);
-            if worker.repeatable || open.stored_with.as_ref() == Some(&worker.user) {
+            if open.is_stored_for(worker) {
                 self.request(id, free, now);
             } else {
                 let to = worker.user.clone();
@@ -595,23 +603,37 @@ impl Calls {
         });
     }
 
-    /// The call waits for a free place, unless it is about to end.
-    fn wait(&mut self, id: CallId) {
+    /// The call waits for a free place, unless it is about to end, or will be when it is looked at next.
+    fn wait(&mut self, id: CallId, now: Instant) {
         let Some(open) = self.open.get_mut(&id) else {
             return;
         };
         open.place = Place::Waiting;
-        if let Some(service) = self.services.get_mut(&open.call.service)
-            && open.ending.is_none()
-        {
-            service.waiting.insert(open.order, id);
+        let service = self.services.get_mut(&open.call.service);
+        let ends = open.ending.is_some() || now >= open.deadline;
+        let Some(service) = service.filter(|_| !ends) else {
+            return;
+        };
+        service.waiting.insert(open.order, id);
+        if !service.is_there(now, self.limits.grace) {
+            // In vain, unless someone serves it at this very moment.
+            self.look_again(id, now);
         }
     }
 
-    fn holds(&mut self, worker: WorkerId, service: &ServiceName, id: CallId) -> bool {
-        let service = self.services.get_mut(service);
+    /// Whether a worker that kept a place for a call may be asked, now that this is stored.
+    fn takes(&mut self, worker: WorkerId, id: CallId) -> bool {
+        let Some(open) = self.open.get(&id).filter(|open| open.ending.is_none()) else {
+            return false;
+        };
+        let service = self.services.get_mut(&open.call.service);
         let worker = service.and_then(|service| service.worker(worker));
-        worker.is_some_and(|worker| worker.held.contains(&id))
+        worker.is_some_and(|worker| worker.takes(id) && open.is_stored_for(worker))
+    }
+
+    fn is_there(&self, name: &ServiceName, now: Instant) -> bool {
+        let service = self.services.get(name);
+        service.is_some_and(|service| service.is_there(now, self.limits.grace))
     }
 
     /// Frees a worker's place.
@@ -641,18 +663,22 @@ impl Calls {
         });
         let grace = self.limits.grace;
         if service.is_served() {
-            service.gone_since = None;
+            if let Some(since) = service.gone_since.take() {
+                self.service_dues.remove(&(since + grace, name.clone()));
+            }
             self.dispatch(name, now);
         } else if service.gone_since.is_none() {
             service.gone_since = Some(now);
             self.service_dues.insert((now + grace, name.clone()));
-        } else if !service.is_there(now, grace) && service.workers.is_empty() {
+        } else if !service.is_there(now, grace) && service.is_unused() {
             self.services.remove(name);
         }
     }
 
     fn open(&mut self, call: Call, deadline: Instant, place: Place, stored_with: Option<UserId>) {
         let (id, user) = (call.id, call.from.id.clone());
+        let service = self.services.entry(call.service.clone()).or_default();
+        service.open += 1;
         self.asked += 1;
         self.open_bytes += bytes(&call);
         *self.open_of.entry(user).or_default() += 1;
@@ -666,6 +692,9 @@ impl Calls {
             return;
         };
         self.dues.remove(&(open.looked_at, id));
+        if let Some(service) = self.services.get_mut(&open.call.service) {
+            service.open -= 1;
+        }
         self.open_bytes -= bytes(&open.call);
         let user = &open.call.from.id;
         if let Some(count) = self.open_of.get_mut(user) {
@@ -716,3 +745,6 @@ fn gone_with(name: &ServiceName) -> Failure {
     let message = format!("'{name}' went away with the call; it may have been done or not.");
     Error::new(ErrorCode::Unavailable, message).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rooms::{Call, UserId};
 
 use crate::WorkerId;
+use crate::service::Worker;
 
 /// A call, and where it is.
 #[derive(Debug)]
@@ -58,6 +59,15 @@ impl Open {
             stored_with,
             ending: None,
             looked_at: deadline,
+        }
+    }
+
+    /// Whether the disk knows what it must when the worker is asked. After a restart a call goes on with
+    /// the user that is stored, or with anyone where none is.
+    pub(crate) fn is_stored_for(&self, worker: &Worker) -> bool {
+        match &self.stored_with {
+            Some(user) => *user == worker.user,
+            None => worker.repeatable,
         }
     }
 
