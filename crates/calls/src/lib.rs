@@ -313,7 +313,7 @@ impl Calls {
         // A call's id is known to those who were asked.
         let theirs = match &open.place {
             _ if open.ending.is_some() => false,
-            Place::Waiting => true,
+            Place::Waiting => open.handed,
             Place::Lost { user: last, .. } => last == user,
             Place::Held(other) if *other == worker => return true,
             Place::Held(_) => true,

@@ -1,4 +1,4 @@
-//! A café: who is asked when, and how it ends.
+//! A café: who is asked when, and how it ends. `world` is the same at random.
 
 mod bounds;
 mod cafe;
@@ -7,3 +7,4 @@ mod ending;
 mod handing;
 mod leaving;
 mod restarting;
+mod world;

@@ -279,6 +279,18 @@ fn what_a_worker_has_is_wanted_still_when_it_says_so_again() {
 }
 
 #[test]
+fn nobody_goes_on_with_what_nobody_was_asked() {
+    let mut cafe = Cafe::with_worker(once(1));
+    cafe.call();
+    cafe.call();
+    cafe.serve(1, "kim", resume(once(1), &[2]));
+    cafe.leave(1);
+    assert!(cafe.serve(2, "kim", resume(once(1), &[2])).is_empty());
+    assert_eq!(cafe.effects(), ["request 1 to 1", "hand 2 to u_kim"]);
+    cafe.close();
+}
+
+#[test]
 fn what_is_ending_or_on_its_way_is_not_gone_on_with() {
     let mut cafe = Cafe::with_worker(once(1));
     cafe.ask();
