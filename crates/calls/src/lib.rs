@@ -205,7 +205,7 @@ impl Calls {
         let Place::Arriving(worker) = open.place else {
             return;
         };
-        let (name, in_time) = (open.call.service.clone(), now < open.deadline);
+        let (name, ends) = (open.call.service.clone(), open.ends(now));
         if worker.is_none()
             && let Some(service) = self.services.get_mut(&name)
         {
@@ -214,12 +214,12 @@ impl Calls {
         if !stored {
             self.release(worker, &name, id);
             self.forget(id);
-        } else if let Some(worker) = worker.filter(|worker| in_time && self.takes(*worker, id)) {
+        } else if let Some(worker) = worker.filter(|worker| self.takes(*worker, id, now)) {
             self.request(id, worker, now);
         } else {
             self.release(worker, &name, id);
             self.wait(id, now);
-            if !in_time {
+            if ends {
                 self.call_due(id, now);
             }
         }
@@ -472,7 +472,7 @@ impl Calls {
             open.stored_with = None;
         }
         let service = open.call.service.clone();
-        if stored && self.takes(worker, id) {
+        if stored && self.takes(worker, id, now) {
             return self.request(id, worker, now);
         }
         self.release(Some(worker), &service, id);
@@ -610,8 +610,7 @@ impl Calls {
         };
         open.place = Place::Waiting;
         let service = self.services.get_mut(&open.call.service);
-        let ends = open.ending.is_some() || now >= open.deadline;
-        let Some(service) = service.filter(|_| !ends) else {
+        let Some(service) = service.filter(|_| !open.ends(now)) else {
             return;
         };
         service.waiting.insert(open.order, id);
@@ -622,8 +621,8 @@ impl Calls {
     }
 
     /// Whether a worker that kept a place for a call may be asked, now that this is stored.
-    fn takes(&mut self, worker: WorkerId, id: CallId) -> bool {
-        let Some(open) = self.open.get(&id).filter(|open| open.ending.is_none()) else {
+    fn takes(&mut self, worker: WorkerId, id: CallId, now: Instant) -> bool {
+        let Some(open) = self.open.get(&id).filter(|open| !open.ends(now)) else {
             return false;
         };
         let service = self.services.get_mut(&open.call.service);

@@ -71,6 +71,11 @@ impl Open {
         }
     }
 
+    /// Whether it is about to end, or its time is over.
+    pub(crate) fn ends(&self, now: Instant) -> bool {
+        self.ending.is_some() || now >= self.deadline
+    }
+
     /// When something of it is over.
     pub(crate) fn due(&self) -> Instant {
         match &self.place {

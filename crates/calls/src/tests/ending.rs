@@ -232,9 +232,11 @@ fn a_call_on_its_way_to_a_worker_has_its_time() {
     cafe.effects();
     cafe.after(cafe.timeout);
     assert_eq!(cafe.effects(), ["answer 2: timeout"]);
-    cafe.answered(2, true);
+    cafe.answered(2, false);
     cafe.handed(2, true);
-    assert!(cafe.effects().is_empty());
+    assert!(cafe.effects().is_empty(), "it is too late");
+    cafe.after(SECOND);
+    assert_eq!(cafe.effects(), ["answer 2: timeout"]);
     cafe.close();
 }
 
