@@ -313,7 +313,9 @@ impl Calls {
         // A call's id is known to those who were asked.
         let theirs = match &open.place {
             _ if open.ending.is_some() => false,
-            Place::Waiting => open.handed,
+            Place::Waiting => {
+                open.handed && open.stored_with.as_ref().is_none_or(|last| last == user)
+            }
             Place::Lost { user: last, .. } => last == user,
             Place::Held(other) if *other == worker => return true,
             Place::Held(_) => true,
@@ -441,10 +443,13 @@ impl Calls {
         };
         let service = open.call.service.clone();
         if !stored {
+            let (due, retry) = (open.due(), now + RETRY);
             if open.place == Place::Waiting {
                 self.wait(id, now);
             }
-            self.look_again(id, now + RETRY);
+            // Whatever ended it may be the reason still, but its time is over when it is over.
+            let due = Some(due).filter(|due| *due > now);
+            self.look_again(id, due.map_or(retry, |due| due.min(retry)));
         } else {
             if let Place::Held(worker) | Place::Handing(worker) = open.place {
                 if open.place == Place::Held(worker) && ended_by != Some(worker) {

@@ -77,6 +77,20 @@ fn a_cancel_that_cannot_be_stored_changes_nothing() {
 }
 
 #[test]
+fn a_call_ends_in_its_time_also_when_its_cancel_could_not_be_stored() {
+    let mut cafe = Cafe::with_worker(again(1));
+    cafe.call();
+    cafe.call();
+    cafe.after(cafe.timeout - MILLI);
+    cafe.cancel(2);
+    cafe.effects();
+    cafe.answered(2, false);
+    cafe.after(MILLI);
+    assert_eq!(cafe.effects(), ["answer 1: timeout", "answer 2: timeout"]);
+    cafe.close();
+}
+
+#[test]
 fn what_is_answered_is_not_cancelled() {
     let mut cafe = Cafe::with_worker(once(1));
     cafe.call();

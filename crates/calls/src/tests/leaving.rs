@@ -279,6 +279,19 @@ fn what_a_worker_has_is_wanted_still_when_it_says_so_again() {
 }
 
 #[test]
+fn nobody_goes_on_with_what_is_stored_with_another_user() {
+    let mut cafe = Cafe::with_worker(once(1));
+    cafe.call();
+    cafe.serve(1, "kim", again(1));
+    cafe.leave(1);
+    cafe.effects();
+    // It is asked, so that this is stored: after a restart it could not come back to it otherwise.
+    assert!(cafe.serve(2, "park", resume(again(1), &[1])).is_empty());
+    assert_eq!(cafe.effects(), ["hand 1 to u_park"]);
+    cafe.close();
+}
+
+#[test]
 fn nobody_goes_on_with_what_nobody_was_asked() {
     let mut cafe = Cafe::with_worker(once(1));
     cafe.call();
