@@ -3,7 +3,8 @@
 use rooms::{ErrorCode, Serve};
 
 use super::cafe::{Cafe, again, code, limits, once, service};
-use crate::{CALL_BYTES, Limits};
+use crate::Limits;
+use crate::life::CALL_BYTES;
 
 fn cafe(limits: Limits) -> Cafe {
     let mut cafe = Cafe::with(limits);

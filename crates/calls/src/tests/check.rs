@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
+use crate::life::bytes;
 use crate::open::Place;
-use crate::{Calls, RETRY, bytes};
+use crate::{Calls, RETRY};
 
 impl Calls {
     /// Everything that is known twice is known alike.

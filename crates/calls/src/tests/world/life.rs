@@ -8,6 +8,7 @@ use rooms::{CallId, Serve, ServiceName};
 
 use super::book::{Book, Serving, Worker};
 use super::disk::{Disk, Done, Row, Write};
+use crate::open::Place;
 use crate::tests::cafe::{GRACE, MILLI, SECOND, call, done, id, line, service, user};
 use crate::{Calls, Effect, Limits, NotHeld, RETRY, WorkerId};
 
@@ -396,8 +397,8 @@ impl Life {
 
     /// Workers and server are of one mind on what is with whom.
     fn look_at_what_is_held(&self) {
-        let held = |place: &crate::Place| match place {
-            crate::Place::Held(worker) => Some(*worker),
+        let held = |place: &Place| match place {
+            Place::Held(worker) => Some(*worker),
             _ => None,
         };
         let server: BTreeSet<_> = (self.calls.open.iter())
