@@ -114,14 +114,14 @@ impl Calls {
         let Some(open) = self.open.get_mut(&id) else {
             return;
         };
-        let Place::Handing(worker) = open.place else {
+        let Place::Handing { worker, user } = open.place.clone() else {
             return;
         };
-        if !stored {
-            open.stored_with = None;
+        if stored {
+            open.stored_with = Some(user);
         }
         let service = open.call.service.clone();
-        if stored && self.takes(worker, id, now) {
+        if self.takes(worker, id, now) {
             return self.request(id, worker, now);
         }
         self.release(Some(worker), &service, id);
@@ -200,7 +200,7 @@ impl Calls {
             let due = Some(due).filter(|due| *due > now);
             self.look_again(id, due.map_or(retry, |due| due.min(retry)));
         } else {
-            if let Place::Held(worker) | Place::Handing(worker) = open.place {
+            if let Place::Held(worker) | Place::Handing { worker, .. } = open.place {
                 if open.place == Place::Held(worker) && ended_by != Some(worker) {
                     self.effects.push(Effect::Cancelled {
                         to: worker,

@@ -34,7 +34,7 @@ pub(crate) enum Place {
     /// With nobody.
     Waiting,
     /// With a worker, once that is stored.
-    Handing(WorkerId),
+    Handing { worker: WorkerId, user: UserId },
     /// With a worker that has been asked.
     Held(WorkerId),
     /// Gone with a worker that was asked, of this user.

@@ -81,7 +81,7 @@ impl Calls {
             Place::Lost { user: last, .. } => last == user,
             Place::Held(other) if *other == worker => return true,
             Place::Held(_) => true,
-            Place::Arriving(_) | Place::Handing(_) => false,
+            Place::Arriving(_) | Place::Handing { .. } => false,
         };
         let Some(service) = self.services.get_mut(service).filter(|_| theirs) else {
             return false;
@@ -193,8 +193,10 @@ impl Calls {
                 self.request(id, free, now);
             } else {
                 let to = worker.user.clone();
-                open.place = Place::Handing(free);
-                open.stored_with = Some(to.clone());
+                open.place = Place::Handing {
+                    worker: free,
+                    user: to.clone(),
+                };
                 self.effects.push(Effect::Hand { call: id, to });
             }
         }

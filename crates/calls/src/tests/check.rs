@@ -88,7 +88,7 @@ impl Calls {
                     assert_eq!(open.call.service, *name);
                     let by = match open.place {
                         Place::Arriving(by) => by,
-                        Place::Handing(by) | Place::Held(by) => Some(by),
+                        Place::Handing { worker: by, .. } | Place::Held(by) => Some(by),
                         Place::Waiting | Place::Lost { .. } => None,
                     };
                     assert_eq!(by, Some(worker.id), "{id} takes a place");

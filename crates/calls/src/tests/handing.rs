@@ -223,6 +223,9 @@ fn a_call_that_is_stored_with_one_user_is_not_asked_of_another_before_that_is_st
     cafe.accepted(1, true);
     // Else it would be lost to its worker after a restart.
     assert_eq!(cafe.effects(), ["hand 1 to u_park"]);
+    cafe.handed(1, false);
+    cafe.after(SECOND);
+    assert_eq!(cafe.effects(), ["hand 1 to u_park"]);
     cafe.handed(1, true);
     assert_eq!(cafe.effects(), ["request 1 to 2"]);
     cafe.close();
