@@ -6,6 +6,7 @@ use std::time::Instant;
 use rooms::{Call, UserId};
 
 use crate::WorkerId;
+use crate::service::Worker;
 
 /// A call, and where it is.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(crate) enum Place {
     /// With nobody.
     Waiting,
     /// With a worker, once that is stored.
-    Handing(WorkerId),
+    Handing { worker: WorkerId, user: UserId },
     /// With a worker that has been asked.
     Held(WorkerId),
     /// Gone with a worker that was asked, of this user.
@@ -59,6 +60,20 @@ impl Open {
             ending: None,
             looked_at: deadline,
         }
+    }
+
+    /// Whether the disk knows what it must when the worker is asked. After a restart a call goes on with
+    /// the user that is stored, or with anyone where none is.
+    pub(crate) fn is_stored_for(&self, worker: &Worker) -> bool {
+        match &self.stored_with {
+            Some(user) => *user == worker.user,
+            None => worker.repeatable,
+        }
+    }
+
+    /// Whether it is about to end, or its time is over.
+    pub(crate) fn ends(&self, now: Instant) -> bool {
+        self.ending.is_some() || now >= self.deadline
     }
 
     /// When something of it is over.

@@ -13,6 +13,10 @@ pub(crate) struct Service {
     pub(crate) workers: Vec<Worker>,
     /// Calls with nobody, in the order in which they were asked.
     pub(crate) waiting: BTreeMap<u64, CallId>,
+    /// How many of its calls are not answered.
+    pub(crate) open: usize,
+    /// Those of them that will wait once they are stored.
+    pub(crate) arriving: usize,
     /// Since when nobody serves it.
     pub(crate) gone_since: Option<Instant>,
 }
@@ -42,7 +46,12 @@ impl Service {
 
     /// Whether calls are taken, or will be if a worker comes back in time.
     pub(crate) fn is_there(&self, now: Instant, grace: Duration) -> bool {
-        self.is_served() || self.gone_since.is_some_and(|since| now < since + grace)
+        self.gone_since.is_none_or(|since| now < since + grace)
+    }
+
+    /// Whether nobody would miss it.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.workers.is_empty() && self.open == 0
     }
 
     /// The worker with the most free places.
@@ -69,6 +78,12 @@ impl Worker {
         self.concurrency = concurrency as usize;
         self.repeatable = repeatable;
         self.leaving = false;
+    }
+
+    /// Whether a place that was kept for a call is still one.
+    pub(crate) fn takes(&self, call: CallId) -> bool {
+        // It may serve otherwise since, or have gone on with other calls.
+        !self.leaving && self.held.contains(&call) && self.held.len() <= self.concurrency
     }
 
     fn free(&self) -> usize {
