@@ -246,11 +246,11 @@ impl Writer {
         }
         let quiet = self.is_quiet();
         let more = if self.giving_back {
-            // That is for idle times: whoever writes may use the space.
+            // That is for idle times: whoever writes may use the space. The next sweep comes either way.
             let more = if quiet {
                 self.store.give_back()
             } else {
-                Ok(true)
+                Ok(false)
             };
             more.inspect(|more| self.giving_back = *more)
         } else {
@@ -387,7 +387,10 @@ fn said(error: &CommitError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rooms::{RoomName, SessionId};
+    use rooms::{
+        Call, CallId, Data, MethodName, RoomName, ServiceName, SessionId, Timestamp, User, UserId,
+        UserName,
+    };
 
     use super::*;
 
@@ -462,5 +465,59 @@ mod tests {
         journal.submit(subscribe("first"), |_| panic!("on purpose"));
         assert!(failure.wait().await.to_string().contains("panicked"));
         assert_eq!(journal.write(subscribe("second")).await, Err(Unavailable));
+    }
+    #[tokio::test]
+    async fn sweeps_go_on_while_there_is_always_something_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, readers, _) = Store::open(folder.path(), now()).unwrap();
+        let sweeps = Sweeps {
+            retention: Retention {
+                results: Duration::ZERO,
+                ..Retention::default()
+            },
+            every: Duration::from_millis(10),
+        };
+        let (journal, _failure) = Journal::start(store, 100, sweeps).unwrap();
+        let swept = async {
+            for number in 0..3 {
+                let call = answered_call(number);
+                let id = call.id;
+                let write = Write::AcceptCall {
+                    call,
+                    given_to: None,
+                    answered_since: now(),
+                };
+                journal.write(write).await.unwrap();
+                let answer = Write::AnswerCall {
+                    call: id,
+                    answer: Ok(Data::null()),
+                    at: now(),
+                };
+                journal.write(answer).await.unwrap();
+                while readers.call(id, Timestamp::MIN).unwrap().is_some() {
+                    journal.write(subscribe("busy")).await.unwrap();
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), swept)
+            .await
+            .unwrap();
+    }
+
+    fn answered_call(number: u128) -> Call {
+        Call {
+            id: CallId::new(now(), number),
+            service: ServiceName::parse("cafe").unwrap(),
+            method: MethodName::parse("order").unwrap(),
+            params: Data::null(),
+            from: User {
+                id: UserId::parse("u_1").unwrap(),
+                name: UserName::parse("강호동").unwrap(),
+                guest: true,
+            },
+            key: None,
+            at: now(),
+            deadline: now(),
+        }
     }
 }
