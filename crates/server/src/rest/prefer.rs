@@ -149,7 +149,7 @@ mod tests {
             &["respond-async", "wait=10"],
             &["Respond-Async,WAIT=10"],
             &["wait = 10 , respond-async"],
-            &[r#"wait="10", respond-async=""#, "x"],
+            &[r#"wait="10", respond-async="""#, "x"],
             &[r#"wait="1\0"; foo, respond-async="";bar="a,b;c""#],
             &[r#"foo="a, wait=3, \", respond-async=no"; some, wait=10, respond-async="#],
             &[", ,respond-async,, wait=10,"],

@@ -73,7 +73,7 @@ pub(super) async fn call(
     };
     let identity = yard.identify(query.credentials(None)?).await?;
     let from = asker(identity, question.key.as_ref())?;
-    let (mut waiting, caller) = Waiting::new(&yard);
+    let (mut waiting, caller) = Waiting::new(&yard.desk, yard.ending.subscribe());
     yard.desk.ask(question, from, caller);
     let ticket = waiting.ticket().await?;
     let prefer = Prefer::of(&headers);

@@ -67,7 +67,7 @@ pub(super) async fn get_ticket(
 ) -> Result<Response, Refused> {
     let ticket = id.ticket()?;
     let holder = yard.holder(ticket, &query).await?;
-    let (mut waiting, caller) = Waiting::new(&yard);
+    let (mut waiting, caller) = Waiting::new(&yard.desk, yard.ending.subscribe());
     let open = yard.desk.collect(ticket, &holder.user, caller);
     let prefer = Prefer::of(&headers).poll(MOST_WAIT);
     let end = if !open {

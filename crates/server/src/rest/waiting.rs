@@ -11,7 +11,6 @@ use tokio::{
 use crate::{
     calls::{Caller, CallerId, Desk},
     reads::unavailable,
-    yard::Yard,
 };
 
 /// Progress that waits for a slow reader; what comes above it is dropped.
@@ -40,16 +39,16 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// With what is to be given to the desk.
-    pub(super) fn new(yard: &Yard) -> (Self, Box<dyn Caller>) {
-        let id = yard.desk.new_caller();
+    /// With what is to be given to the desk. `ending` tells whether the server ends.
+    pub(super) fn new(desk: &Arc<Desk>, ending: watch::Receiver<bool>) -> (Self, Box<dyn Caller>) {
+        let id = desk.new_caller();
         let (ticket, has_ticket) = oneshot::channel();
         let (progress, progresses) = mpsc::channel(PROGRESS);
         let (end, ended) = oneshot::channel();
         let waiting = Self {
             id,
-            desk: yard.desk.clone(),
-            ending: yard.ending.subscribe(),
+            desk: desk.clone(),
+            ending,
             ticket: has_ticket,
             progress: progresses,
             end: ended,
@@ -152,5 +151,114 @@ impl Caller for Request {
 
     fn refuse(self: Box<Self>, error: Error) {
         let _ = self.end.send(Err(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::rooms::{Call, CallId, MethodName, Question, Serve, ServiceName, User, UserId, UserName};
+    use calls::WorkerId;
+    use store::Store;
+
+    use super::*;
+    use crate::{
+        calls::{Asker, Worker},
+        clock::now,
+        config::Config,
+        journal::Journal,
+        reads::Reads,
+    };
+
+    /// A worker who does nothing.
+    struct Idle;
+
+    impl Worker for Idle {
+        fn request(&self, _: Arc<Call>, _: Duration, _: bool) {}
+        fn cancelled(&self, _: CallId) {}
+    }
+
+    /// A caller of which one sees whether it is still there.
+    struct Seen(
+        Box<dyn Caller>,
+        #[expect(dead_code, reason = "it is counted")] Arc<()>,
+    );
+
+    impl Caller for Seen {
+        fn id(&self) -> CallerId {
+            self.0.id()
+        }
+        fn ticket(&mut self, ticket: Ticket) {
+            self.0.ticket(ticket);
+        }
+        fn progress(&self, data: &Data) {
+            self.0.progress(data);
+        }
+        fn end(self: Box<Self>, ticket: Ticket, answer: Answer) {
+            self.0.end(ticket, answer);
+        }
+        fn refuse(self: Box<Self>, error: Error) {
+            self.0.refuse(error);
+        }
+    }
+
+    fn serve(desk: &Desk) {
+        let barista = User {
+            id: UserId::parse("u_b").unwrap(),
+            name: UserName::parse("바리스타").unwrap(),
+            guest: false,
+        };
+        let serve = Serve {
+            service: ServiceName::parse("cafe").unwrap(),
+            concurrency: 1,
+            repeatable: false,
+            resume: Vec::new(),
+        };
+        desk.serve(WorkerId(1), Arc::new(Idle), &barista, serve, |_| {})
+            .unwrap();
+    }
+
+    fn ask(desk: &Desk, caller: Box<dyn Caller>) {
+        let question = Question {
+            service: ServiceName::parse("cafe").unwrap(),
+            method: MethodName::parse("order").unwrap(),
+            params: Data::null(),
+            timeout_ms: None,
+            key: None,
+        };
+        let kang = UserName::parse("kang").unwrap();
+        desk.ask(question, Asker::Passing(kang), caller);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_any_more_is_forgotten_and_the_call_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, readers, _) = Store::open(folder.path(), now()).unwrap();
+        let config = Config::default();
+        let (journal, _failure) = Journal::start(store, 100, config.sweeps()).unwrap();
+        let desk = Desk::open(journal, Reads::new(readers), config.calls, Vec::new());
+        serve(&desk);
+        let ending = watch::Sender::new(false);
+        let there = Arc::new(());
+
+        let (mut asks, caller) = Waiting::new(&desk, ending.subscribe());
+        ask(&desk, Box::new(Seen(caller, there.clone())));
+        let ticket = asks.ticket().await.unwrap();
+        let (mut collects, caller) = Waiting::new(&desk, ending.subscribe());
+        let caller = Box::new(Seen(caller, there.clone()));
+        assert!(desk.collect(ticket, &ticket.guest(), caller));
+        assert!(collects.end_within(Some(Duration::ZERO)).await.is_none());
+        assert_eq!(Arc::strong_count(&there), 3);
+        drop(asks);
+        assert_eq!(Arc::strong_count(&there), 2);
+        drop(collects);
+        assert_eq!(Arc::strong_count(&there), 1);
+
+        let (mut later, caller) = Waiting::new(&desk, ending.subscribe());
+        assert!(desk.collect(ticket, &ticket.guest(), caller));
+        desk.cancel(ticket, &ticket.guest(), |cancelled| {
+            assert_eq!(cancelled, Ok(true));
+        });
+        let (_, answer) = later.end().await.unwrap();
+        assert_eq!(answer.unwrap_err().code, "cancelled");
     }
 }
