@@ -8,7 +8,8 @@ use ulid::Ulid;
 
 use crate::error::{Error, ErrorCode};
 use crate::event::Data;
-use crate::names::{Key, MethodName, ServiceName};
+use crate::fields::check_json;
+use crate::names::{Key, MethodName, ServiceName, UserId};
 use crate::{Timestamp, User};
 
 /// A question to a service.
@@ -89,6 +90,24 @@ impl Data {
     pub fn null() -> Self {
         Self(RawValue::NULL.to_owned())
     }
+
+    /// JSON that did not come in a command. `field` is what it is called in an error.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no JSON, nests deeper than 64 levels, or holds half of a character.
+    pub fn parse(field: &'static str, json: String) -> Result<Self, Error> {
+        let raw = RawValue::from_string(json).map_err(|error| {
+            // The parser's own words may quote what is private, so only the place is told.
+            let (line, column) = (error.line(), error.column());
+            let message = format!(
+                "The field '{field}' must be JSON; it stops being that at line {line}, column {column}."
+            );
+            Error::bad_field(field, message)
+        })?;
+        check_json(field, raw.get())?;
+        Ok(Self(raw))
+    }
 }
 
 /// A text that is not the id of a call.
@@ -158,10 +177,18 @@ id! {
 }
 
 impl CallId {
-    /// The id right behind this one.
+    /// An id behind this one, which nobody can guess who knows this one but not `random`.
     #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+    pub fn after(self, random: u64) -> Self {
+        Self(self.0.saturating_add(u128::from(random) + 1))
+    }
+}
+
+impl Ticket {
+    /// Whose call it is, where it was asked by a guest who has nothing but the ticket to come back with: the
+    /// same id as `u_…`.
+    pub fn guest(self) -> UserId {
+        UserId::numbered(Ulid(self.0))
     }
 }
 
@@ -196,6 +223,7 @@ mod tests {
         let ticket = Ticket::from(call);
         assert_eq!(ticket.to_string()[2..], call.to_string()[2..]);
         assert_eq!(CallId::from(ticket), call);
+        assert_eq!(ticket.guest().as_str()[2..], call.to_string()[2..]);
         assert_eq!(CallId::parse(&call.to_string()), Ok(call));
         assert_eq!(Ticket::parse(&ticket.to_string()), Ok(ticket));
         assert_eq!(
@@ -221,6 +249,13 @@ mod tests {
                 "must be 'c_' and 26 digits and capital letters"
             );
         }
+    }
+
+    #[test]
+    fn an_id_behind_another_is_behind_it_whatever_the_step() {
+        let call = CallId::new(Timestamp::from_millis(1_795_339_800_120), u128::MAX);
+        assert!(call.after(0) > call);
+        assert!(call.after(u64::MAX) > call.after(u64::MAX - 1));
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn half_a_character(name: &'static str) -> Error {
 }
 
 /// Checks JSON of right syntax for what its readers could not take. It does not recurse.
-fn check_json(name: &'static str, json: &str) -> Result<(), Error> {
+pub(crate) fn check_json(name: &'static str, json: &str) -> Result<(), Error> {
     let mut depth = 0_usize;
     let mut rest = json;
     while let Some(at) = rest.find(['[', '{', ']', '}', '"']) {

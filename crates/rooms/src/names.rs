@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+use ulid::Ulid;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -152,6 +153,11 @@ impl UserId {
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check(text, Self::LIMIT, |c| !is_control(c) && !c.is_whitespace())?;
         Ok(Self(text.into()))
+    }
+
+    /// An id of the server's own form.
+    pub(crate) fn numbered(id: Ulid) -> Self {
+        Self(format!("u_{id}").into())
     }
 }
 

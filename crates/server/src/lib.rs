@@ -10,7 +10,7 @@
 //! | `live` | rooms with someone in them: their topics and presence |
 //! | `journal` | everything that is written: one thread, one transaction for all that waits |
 //! | `reads` | everything that is read from the database |
-//! | `rest` | the same rooms over HTTP, and the register of sessions |
+//! | `rest` | the same rooms and calls over HTTP, and the register of sessions |
 //! | `page` | the chat page |
 //! | `turns` | sessions are let in at a steady rate |
 //! | `identity`, `admin` | who asks, and whether it is the admin |

@@ -7,6 +7,7 @@ use axum::Router;
 use madang::{CloseCode, RingLimits};
 use serde_json::json;
 use store::{LeftBehind, OpenCall, Recovery, Store};
+use tokio::sync::watch;
 
 use crate::{
     admin::AdminToken, calls::Desk, chat::Chat, clock::now, config::Config, journal::Journal,
@@ -125,6 +126,7 @@ impl Server {
             live,
             desk,
             turns,
+            ending: watch::Sender::new(false),
         });
 
         let chat = Chat::mount(yard.clone());
@@ -151,6 +153,7 @@ impl Server {
                 error = failure.wait() => failed = Some(error),
             }
             yard.turns.close();
+            yard.ending.send_replace(true);
         };
         tokio::select! {
             ended = transport.run_until(end) => ended?,

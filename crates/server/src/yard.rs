@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rooms::{Content, Error, ErrorCode, Key, RoomName, Seq, Timestamp, User, Who};
 use store::{Outcome, Write};
+use tokio::sync::watch;
 
 use crate::{
     admin::AdminToken,
@@ -25,6 +26,8 @@ pub(crate) struct Yard {
     pub(crate) live: Arc<LiveRooms>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) turns: Turns,
+    /// Whether the server ends: no request of HTTP waits for anything from then on.
+    pub(crate) ending: watch::Sender<bool>,
 }
 
 /// Where a message is stored.

@@ -9,14 +9,17 @@ mod callers;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use calls::{Calls, Effect, Limits, NotHeld, WorkerId};
 use rooms::{
     Answer, Call, CallId, Data, Error, ErrorCode, Question, Serve, ServiceName, Ticket, Timestamp,
-    User, UserId,
+    User, UserId, UserName,
 };
 use store::{OpenCall, Outcome, Write};
 use tokio::{runtime::Handle, sync::Notify, time::sleep_until};
@@ -39,6 +42,27 @@ pub(crate) trait Worker: Send + Sync {
     fn cancelled(&self, call: CallId);
 }
 
+/// Who asks.
+pub(crate) enum Asker {
+    /// A user.
+    User(User),
+    /// A guest who came with a name alone, and has nothing but the ticket to come back with.
+    Passing(UserName),
+}
+
+impl Asker {
+    fn user(self, ticket: Ticket) -> User {
+        match self {
+            Self::User(user) => user,
+            Self::Passing(name) => User {
+                id: ticket.guest(),
+                name,
+                guest: true,
+            },
+        }
+    }
+}
+
 /// Where calls come in and answers go out.
 pub(crate) struct Desk {
     journal: Journal,
@@ -51,6 +75,8 @@ pub(crate) struct Desk {
     state: Mutex<State>,
     /// Something is due sooner than the timer knows.
     sooner: Notify,
+    /// Callers that are no sessions.
+    callers: AtomicU64,
 }
 
 struct State {
@@ -101,13 +127,19 @@ impl Desk {
                 last: CallId::new(today, 0),
             }),
             sooner: Notify::new(),
+            callers: AtomicU64::new(0),
         });
         tokio::spawn(keep_time(Arc::downgrade(&desk)));
         desk
     }
 
+    /// Names a caller that is no session. The ids of those have a time in their upper bits.
+    pub(crate) fn new_caller(&self) -> CallerId {
+        CallerId(self.callers.fetch_add(1, Ordering::Relaxed).into())
+    }
+
     /// Asks a service. The caller hears of it when it is stored.
-    pub(crate) fn ask(&self, question: Question, from: User, caller: Box<dyn Caller>) {
+    pub(crate) fn ask(&self, question: Question, from: Asker, caller: Box<dyn Caller>) {
         let Question {
             service,
             method,
@@ -131,7 +163,7 @@ impl Desk {
             service,
             method,
             params,
-            from,
+            from: from.user(id.into()),
             key,
             at,
             deadline,
@@ -189,16 +221,20 @@ impl Desk {
         }
     }
 
-    /// Waits for the answer to a call of this user, or brings it.
-    pub(crate) fn collect(&self, ticket: Ticket, user: &UserId, caller: Box<dyn Caller>) {
+    /// Waits for the answer to a call of this user, or brings it. Tells whether the call is open; else the
+    /// caller hears at once what there is.
+    pub(crate) fn collect(&self, ticket: Ticket, user: &UserId, caller: Box<dyn Caller>) -> bool {
         let mut state = self.state();
         let id = ticket.into();
         if let Some(of) = state.calls.caller(id) {
-            if of == user {
-                return state.callers.add(id, caller);
+            let theirs = of == user;
+            if theirs {
+                state.callers.add(id, caller);
+            } else {
+                drop(state);
+                caller.refuse(ticket.into());
             }
-            drop(state);
-            return caller.refuse(ticket.into());
+            return theirs;
         }
         drop(state);
         let (reads, user, since) = (self.reads.clone(), user.clone(), self.kept_since(now()));
@@ -213,6 +249,7 @@ impl Desk {
                 Err(error) => caller.refuse(error),
             }
         });
+        false
     }
 
     /// The caller is not interested any more in anything that it waits for.
@@ -434,13 +471,14 @@ impl Desk {
 }
 
 impl State {
-    /// An id behind all others, so that calls sort in the order in which they were asked.
+    /// An id behind all others, so that calls sort in the order in which they were asked; and one that
+    /// nobody guesses from another, as a guest's ticket is all that it takes to have the answer.
     fn new_id(&mut self, at: Timestamp) -> CallId {
         let mut random = [0; 16];
         // Without random bits ids are still no one else's, for each is behind the last.
         let _ = getrandom::fill(&mut random);
-        let id = CallId::new(at, u128::from_le_bytes(random));
-        self.last = id.max(self.last.next());
+        let random = u128::from_le_bytes(random);
+        self.last = CallId::new(at, random).max(self.last.after(random as u64));
         self.last
     }
 }

@@ -15,14 +15,14 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    calls::{Caller, CallerId, Worker},
+    calls::{Asker, Caller, CallerId, Worker},
     config::Serving,
     identity::is_admin,
 };
 
 impl Chat {
     pub(super) fn call(&self, order: Order, question: Question) {
-        let from = order.session().data().user.clone();
+        let from = Asker::User(order.session().data().user.clone());
         self.yard.desk.ask(question, from, Box::new(Asking(order)));
     }
 

@@ -1,11 +1,16 @@
-//! Rooms and the register of sessions over HTTP, described by the OpenAPI document that the server
+//! Rooms, calls and the register of sessions over HTTP, described by the OpenAPI document that the server
 //! itself serves at `/api/openapi.json`.
 
+mod events;
+mod prefer;
 mod query;
 mod rooms;
 mod schema;
+mod services;
 mod sessions;
+mod tickets;
 mod users;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -29,12 +34,13 @@ use crate::{refused::Refused, yard::Yard};
 #[openapi(
     info(
         title = "Madang",
-        description = "Rooms and sessions over HTTP. What stays open and speaks both ways is at `/ws`, as docs/protocol.md says.",
+        description = "Rooms, calls and sessions over HTTP. What stays open and speaks both ways is at `/ws`, as docs/protocol.md says.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     modifiers(&Security),
     tags(
         (name = "rooms", description = "Rooms, their logs, and who is in them"),
+        (name = "calls", description = "Questions to services, answered when the answer is ready"),
         (name = "sessions", description = "Every client socket, for who has the admin token"),
         (name = "users", description = "Who was here, for who has the admin token")
     )
@@ -48,6 +54,8 @@ pub(crate) fn router(yard: Arc<Yard>, sessions: Sessions) -> Router {
         .routes(routes!(rooms::list_rooms))
         .routes(routes!(rooms::list_messages, rooms::post_message))
         .routes(routes!(rooms::get_presence))
+        .routes(routes!(services::call))
+        .routes(routes!(tickets::get_ticket, tickets::cancel_ticket))
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::get_session, sessions::close_session))
         .routes(routes!(users::get_user))

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use ::rooms::{Error, ErrorCode, RoomName, Seq, SessionId, Timestamp, UserId};
+use ::rooms::{Error, ErrorCode, RoomName, Seq, SessionId, Ticket, Timestamp, UserId};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request},
@@ -120,6 +120,11 @@ impl Id {
     pub(super) fn session(&self) -> Result<SessionId, Error> {
         let bad = |error| Error::bad_field("session", format!("The session in the path {error}."));
         SessionId::parse(&self.0).map_err(bad)
+    }
+
+    pub(super) fn ticket(&self) -> Result<Ticket, Error> {
+        let bad = |error| Error::bad_field("ticket", format!("The ticket in the path {error}."));
+        Ticket::parse(&self.0).map_err(bad)
     }
 
     pub(super) fn user(&self) -> Result<UserId, Error> {

@@ -168,6 +168,50 @@ pub(super) struct Occupant {
     since: String,
 }
 
+/// A call that is answered.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Done {
+    #[schema(value_type = String)]
+    pub(super) ticket: ::rooms::Ticket,
+    /// `done`.
+    pub(super) state: &'static str,
+    /// What the service answers: any JSON.
+    #[schema(value_type = serde_json::Value)]
+    pub(super) result: ::rooms::Data,
+}
+
+/// A call that is not answered yet.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is there for the document")]
+pub(super) struct Open {
+    #[schema(example = "t_01JDBX7Q2M5T0V6K3N8Y4R1ZHC")]
+    ticket: String,
+    /// `open`.
+    state: String,
+}
+
+/// A call that is answered, with an error.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is there for the document")]
+pub(super) struct Failed {
+    #[schema(example = "error")]
+    r#type: String,
+    ticket: String,
+    /// For a program: `timeout`, `cancelled`, `unavailable`, or the service's own.
+    code: String,
+    /// For a person.
+    message: String,
+}
+
+/// Whether a call is cancelled.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is there for the document")]
+pub(super) struct Cancelled {
+    ticket: String,
+    /// `false` if it was answered before.
+    cancelled: bool,
+}
+
 /// A page of sessions.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it is there for the document")]
