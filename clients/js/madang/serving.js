@@ -26,6 +26,7 @@ import { closed, isPassing, MadangError, passesIn } from './error.js';
 import { defineHandlers, Emitter } from './events.js';
 
 const CODE = /^[a-z0-9_]{1,64}$/;
+/** What the server takes of an error's message, in characters. */
 const MESSAGE_LENGTH = 1000;
 
 export class Serving extends Emitter {
@@ -219,7 +220,7 @@ export class Serving extends Emitter {
       if (error && isPassing(error)) return void setTimeout(() => turn === this.#turn && this.#respond(call, work), passesIn(error, Math.random()));
       if (error && work.answer && 'result' in work.answer && error.code !== 'no_such_call') {
         // A result that cannot be told: too long, too deep, or no JSON. The caller learns that much.
-        work.answer = { error: { code: 'failed', message: `The result cannot be told: ${error.message ?? error.code}`.slice(0, MESSAGE_LENGTH) } };
+        work.answer = { error: { code: 'failed', message: told(`The result cannot be told: ${error.message ?? error.code}`) } };
         this.emit('failed', { error: new MadangError(error), call });
         return this.#respond(call, work);
       }
@@ -282,8 +283,11 @@ export function handlerOf(handlers) {
 export function answerFrom(error) {
   const code = typeof error?.code === 'string' && CODE.test(error.code) ? error.code : 'failed';
   const message = error instanceof Error && error.message ? error.message : 'The service could not do it.';
-  return { code, message: message.slice(0, MESSAGE_LENGTH) };
+  return { code, message: told(message) };
 }
+
+/** As much of a text as the server takes, in characters; halves of one are none. @param {string} text */
+const told = (text) => [...text].slice(0, MESSAGE_LENGTH).join('').replace(/\p{Surrogate}/gu, '\ufffd');
 
 /** A promise that is settled from outside, the first time counts. Nobody has to wait for it. */
 function settling() {

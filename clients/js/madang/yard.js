@@ -289,6 +289,8 @@ export class Yard extends Emitter {
   /** @param {Message} message */
   #receive(message) {
     this.emit('message', { data: message });
+    // Progress of a call that ended meanwhile: its service will hear of the end, and nothing is wrong.
+    if (message.type === 'error' && message.code === 'no_such_call') return;
     if (message.type === 'request' || message.type === 'cancelled') for (const service of this.#services.values()) service.receive(message);
     else if (message.type === 'error') this.emit('error', { error: new MadangError(/** @type {any} */ (message)) });
     else if (message.room !== undefined) this.#rooms.get(message.room)?.receive(message);

@@ -369,6 +369,8 @@ describe('a service', () => {
     for (const error of noCode) assert.deepEqual(answerFrom(error), { code: 'failed', message: 'a' });
     for (const error of ['secret', { message: 'secret' }, null, undefined, new Error('')]) assert.deepEqual(answerFrom(error), { code: 'failed', message: 'The service could not do it.' });
     assert.equal(answerFrom(new Error('x'.repeat(5000))).message.length, 1000);
+    assert.equal(answerFrom(new Error('☕️🥐'.repeat(500))).message.isWellFormed(), true);
+    assert.equal(answerFrom(new Error('\ud83e')).message, '\ufffd');
   });
 
   it('handles its own methods, and none that every object has', async () => {
