@@ -108,13 +108,11 @@ export class Calls {
 
   /** @param {Call} call */
   #ask(call) {
-    const as = /** @type {string} */ (this.#as);
     const { command, ticket, tried } = call;
-    if (!ticket && tried && (tried.as !== as || Date.now() - tried.at > KEY_LASTS_MS)) {
+    if (!ticket && tried && (tried.as !== this.#as || Date.now() - tried.at > KEY_LASTS_MS)) {
       const message = 'The call was made before, as another user or minutes ago, and neither its ticket nor its answer came.';
       return this.#end(call, () => call.reject(new MadangError({ code: 'uncertain', message })));
     }
-    call.tried ??= { as, at: Date.now() };
     call.done = (error, reply) => {
       if (reply) this.#end(call, () => call.resolve(reply.result));
       else if (error) this.#refused(call, error);
@@ -126,6 +124,10 @@ export class Calls {
   /** @param {Call} call @param {Message} message */
   #heard(call, message) {
     if (!this.#calls.has(call)) return;
+    if (message.type === 'sent') {
+      if (this.#as !== null) call.tried ??= { as: this.#as, at: Date.now() };
+      return;
+    }
     if (message.type === 'progress') return call.isUnwanted || apart(call.ear.onprogress, message.data);
     if (call.ticket) return;
     call.ticket = message.ticket;

@@ -11,7 +11,8 @@
  *
  * @typedef {import('./connection.js').Message} Message
  * @typedef {import('./connection.js').Done} Done
- * @typedef {(message: Message) => void} Heard what is told of a command before its answer
+ * @typedef {(message: Message) => void} Heard what is told of a call before its answer: `ticket`, `progress`, and by the
+ *   client itself `sent`, when its turn has come
  * @typedef {'uncounted'|'short'|'lasting'} Kind
  * @typedef {{ command: Message, done: Done, heard: Heard, kind: Kind }} Asked
  */
@@ -116,6 +117,7 @@ export class Flight {
     if (fault) return asked.done(fault, null);
     this.#asked.set(id, asked);
     this.#count[asked.kind] += 1;
+    if (asked.kind === 'lasting') asked.heard({ type: 'sent' });
     this.#send(json);
   }
 

@@ -19,6 +19,7 @@ function line() {
     types: () => asked.map(({ command }) => command.type),
     ask: (command, done, heard) => asked.push({
       command,
+      sent: () => heard({ type: 'sent' }),
       ok: (fields) => done(null, { type: 'ok', ...fields }),
       error: (code, more) => done({ code, ...more }, null),
       ticket: (ticket) => heard({ type: 'ticket', ticket }),
@@ -80,7 +81,7 @@ describe('what is in flight', () => {
     assert.equal(one.receive({ type: 'message', seq: 1 }), false);
     assert.equal(one.receive({ type: 'ok', id, result: 1 }), true);
     assert.equal(one.receive({ type: 'progress', id }), false);
-    assert.deepEqual(told, ['ticket', 'progress', 'progress', 1]);
+    assert.deepEqual(told, ['sent', 'ticket', 'progress', 'progress', 1]);
   });
 
   it('does not send what was withdrawn before its turn', () => {
@@ -172,12 +173,16 @@ describe('calls', () => {
     for (const [as, later] of [['u_2', 0], ['u_1', 9.5 * 60_000]]) {
       const { calls, asked, order } = cafe();
       calls.opened(hello());
-      const answer = order();
+      const [answer, unsent] = [order(), order()];
+      asked[0].sent();
       calls.interrupted();
       t.mock.timers.tick(later);
       calls.opened(hello(as));
       await assert.rejects(answer, { code: 'uncertain' });
-      assert.equal(asked.length, 1);
+      // What only waited for its turn was never made.
+      assert.equal(asked.length, 3);
+      asked[2].ok({ result: 1 });
+      assert.equal(await unsent, 1);
     }
   });
 
