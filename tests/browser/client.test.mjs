@@ -194,7 +194,7 @@ describe('the client in a browser', { timeout: 300_000 }, () => {
     await Promise.all(opened);
     const order = (item) => caller.evaluate(([name, what]) => {
       window.stop = new AbortController();
-      return window.yard.call(name, 'order', what, { signal: window.stop.signal }).catch(({ name: kind, code }) => code ?? kind);
+      return window.yard.call(name, 'order', what, { signal: window.stop.signal }).catch((error) => (error.name === 'MadangError' ? error.code : error.name));
     }, [cafe, item]);
     const has = (page, count) => page.waitForFunction((expected) => window.orders.size === expected, count);
     const ready = (page) => page.evaluate(() => [...window.orders.values()].forEach((finish) => finish()));
