@@ -14,15 +14,16 @@ describe('tabs that share a connection', { timeout: 120_000 }, () => {
   /** @type {Network} */
   let network;
   let ports = [];
-  const before_ = {};
+  /** What Node has in their place. */
+  const was = {};
   before(async () => {
     server = await Server.start('[times]\nheartbeat_ms = 1000\n');
     network = await Network.before(server);
-    for (const name of ['SharedWorker', 'navigator']) before_[name] = Object.getOwnPropertyDescriptor(globalThis, name);
+    for (const name of ['SharedWorker', 'navigator']) was[name] = Object.getOwnPropertyDescriptor(globalThis, name);
   });
   after(async () => {
-    for (const [name, was] of Object.entries(before_)) {
-      if (was) Object.defineProperty(globalThis, name, was);
+    for (const [name, property] of Object.entries(was)) {
+      if (property) Object.defineProperty(globalThis, name, property);
       else delete globalThis[name];
     }
     await network?.remove();
@@ -145,6 +146,26 @@ describe('tabs that share a connection', { timeout: 120_000 }, () => {
     assert.equal(kitchens[1].orders.length, 2);
   });
 
+  it('hear that an answer of theirs is not wanted any more, and have the place free', async () => {
+    const cafe = freshRoom();
+    const { tab } = browser();
+    const tabs = [tab(), tab()];
+    const kitchens = await Promise.all(tabs.map((yard) => new Kitchen().open(yard, cafe)));
+    const yard = caller();
+    const control = new AbortController();
+    const items = ['커피', '빵'];
+    const answers = items.map((item) => yard.call(cafe, 'order', { item }, { signal: item === '커피' ? control.signal : undefined }));
+    const [coffee, bread] = await Promise.all(items.map((item) => Promise.any(kitchens.map((kitchen) => kitchen.order(item)))));
+    control.abort();
+    await assert.rejects(answers[0], { name: 'AbortError' });
+    await until(coffee.signal, ['abort'], () => coffee.signal.aborted);
+    const cake = yard.call(cafe, 'order', { item: '케이크' });
+    const idle = kitchens.find(({ items: [first] }) => first === '커피');
+    (await idle.order('케이크')).finish('케이크');
+    bread.finish('빵');
+    assert.deepEqual([await cake, await answers[1]], ['케이크', '빵']);
+  });
+
   it('go on with their calls and their services after a break', async () => {
     const cafe = freshRoom();
     const { tab } = browser();
@@ -179,9 +200,9 @@ describe('tabs that share a connection', { timeout: 120_000 }, () => {
     die(dies);
     await assert.rejects(lost, { code: 'unavailable' });
     bread.finish('빵');
-    const after_ = yard.call(cafe, 'order', { item: '케이크' });
+    const later = yard.call(cafe, 'order', { item: '케이크' });
     (await kitchen.order('케이크')).finish('케이크');
-    assert.equal(await after_, '케이크');
+    assert.equal(await later, '케이크');
     await isOpen(stays);
   });
 
