@@ -169,7 +169,7 @@ export interface RoomEvents {
   error: Event & { error: unknown };
 }
 
-type Handlers<Events> = { [Type in keyof Events & string as `on${Type}`]: ((event: Events[Type]) => void) | null };
+type EventHandlers<Events> = { [Type in keyof Events & string as `on${Type}`]: ((event: Events[Type]) => void) | null };
 
 interface Target<Events> {
   addEventListener<Type extends keyof Events & string>(
@@ -179,7 +179,7 @@ interface Target<Events> {
   dispatchEvent(event: Event): boolean;
 }
 
-export interface Room extends Target<RoomEvents>, Handlers<RoomEvents> {
+export interface Room extends Target<RoomEvents>, EventHandlers<RoomEvents> {
   readonly name: string;
   readonly state: 'joining' | 'open' | 'refused' | 'left';
   /** Where to go on another time: `yard.room(name, place)`. `null` before the first subscription. */
@@ -207,7 +207,76 @@ export interface Room extends Target<RoomEvents>, Handlers<RoomEvents> {
   leave(): void;
 }
 
-export interface Yard extends Target<YardEvents>, Handlers<YardEvents> {
+/** What a caller may say and hear, beside the question. */
+export interface CollectOptions {
+  /** Cancels the call; its promise is rejected with the signal's reason at once. */
+  signal?: AbortSignal;
+  /** What the service says before its answer, while there is a connection. */
+  onprogress?: (data: any) => void;
+}
+
+export interface CallOptions extends CollectOptions {
+  /** The call is stored: from here on its answer can be had by `collect`, whatever breaks. */
+  onticket?: (ticket: string) => void;
+  /** How long the service may take, in milliseconds from the ticket on; 60,000 by default, an hour at most. */
+  timeout?: number;
+  /** Makes the same call of two (1–64 characters, of one's own; kept by the server for 10 minutes after the answer). */
+  key?: string;
+}
+
+/** What a service is told of one call. */
+export interface CallContext {
+  call: string;
+  /** Who asks. */
+  from: User;
+  /** It was handed out before, to a service that went away. */
+  again: boolean;
+  /** What was left of the caller's time when it was handed out, in milliseconds. */
+  timeoutMs: number;
+  /** Aborts when the answer is not wanted any more: cancelled, over its time, or given to another. */
+  signal: AbortSignal;
+  /** Any JSON for the caller to hear before the answer; lost while there is no connection. */
+  progress(data: unknown): void;
+}
+
+/**
+ * Gives the result, any JSON, or a promise of it. What it throws is the answer, too: an exception with a `code` (1–64 small
+ * letters, digits and `_`) is that error, any other one is `failed`, with its message.
+ */
+export type Handler = (params: any, context: CallContext) => unknown;
+
+/** A function for each method, the object's own; or one for all. */
+export type Handlers =
+  | { readonly [method: string]: Handler }
+  | ((method: string, params: any, context: CallContext) => unknown);
+
+export interface ServeOptions {
+  /** Calls at a time, 1–1,024; 1 by default. */
+  concurrency?: number;
+  /** A call may be done twice: whose service went away with it is given to another. Otherwise it is answered `unavailable`. */
+  repeatable?: boolean;
+}
+
+export interface ServingEvents {
+  /** Served: for the first time, or again; `resumed` are the calls it goes on with. */
+  open: Event & { data: Message & { service: string; concurrency: number; resumed: string[] } };
+  /** A call was answered `failed`, for this exception. */
+  failed: Event & { error: unknown; call: string; method?: string };
+  /** It was served before, and may not be again. */
+  error: Event & { error: MadangError };
+}
+
+/** A service, served here. */
+export interface Serving extends Target<ServingEvents>, EventHandlers<ServingEvents> {
+  readonly name: string;
+  readonly state: 'starting' | 'open' | 'stopping' | 'refused' | 'stopped';
+  /** Calls that were handed out and are not known to be answered. */
+  readonly unanswered: number;
+  /** Takes no more calls; resolves when those handed out are answered. */
+  stop(): Promise<void>;
+}
+
+export interface Yard extends Target<YardEvents>, EventHandlers<YardEvents> {
   readonly state: State;
   readonly status: Status;
   /** As whom the server knows us; `null` before the first `open`. */
@@ -225,9 +294,21 @@ export interface Yard extends Target<YardEvents>, Handlers<YardEvents> {
    */
   request(command: Message, options?: { retry?: boolean }): Promise<Message>;
   rooms(): Promise<any[]>;
+  /**
+   * Asks a service, and gives its result; what it answers with an error is rejected. It waits for the connection and for its turn;
+   * after a break it goes on, and is answered once.
+   */
+  call<Result = any>(service: string, method: string, params?: unknown, options?: CallOptions): Promise<Result>;
+  /** The result of an earlier call of the same user, until 10 minutes after its answer; rejected with `no_such_ticket` then. */
+  collect<Result = any>(ticket: string, options?: CollectOptions): Promise<Result>;
+  /** Serves calls of this name from now on, again after every break; resolves when the server takes it. */
+  serve(service: string, handlers: Handlers, options?: ServeOptions): Promise<Serving>;
   /** Now, whatever is waited for; also after `closed`, but not after `close()`. */
   connect(): void;
-  /** For good. Promises of what is unsent are rejected with `closed`; what is kept is sent by the next to open the room. */
+  /**
+   * For good. Promises of what is unsent or unanswered are rejected with `closed`; what is kept is sent by the next to open the
+   * room, a call that has its ticket can be collected by the next, and a service is gone with the calls it worked at.
+   */
   close(): void;
 }
 

@@ -177,6 +177,54 @@ describe('the client in a browser', { timeout: 300_000 }, () => {
     await eventually(async () => (await server.sessions()).length === 1, 'one connection again');
   });
 
+  it('asks and serves from tabs that share a connection, and goes on when one of them, or the worker, dies', async () => {
+    const [me, room, cafe] = [await person(), freshRoom(), freshRoom()];
+    const tabs = [await tab(me, room), await tab(me, room), await tab(me, room)];
+    await Promise.all(tabs.map(isOpen));
+    const [caller, ...kitchens] = tabs;
+    // Orders wait until they are told to be ready.
+    const opened = kitchens.map((page) => page.evaluate(async (name) => {
+      window.orders = new Map();
+      const order = (item, { signal }) => new Promise((ready) => {
+        signal.onabort = () => window.orders.delete(item);
+        window.orders.set(item, () => window.orders.delete(item) && ready(`${item} 나왔습니다`));
+      });
+      await window.yard.serve(name, { order }, { concurrency: 2 });
+    }, cafe));
+    await Promise.all(opened);
+    const order = (item) => caller.evaluate(([name, what]) => {
+      window.stop = new AbortController();
+      return window.yard.call(name, 'order', what, { signal: window.stop.signal }).catch((error) => (error.name === 'MadangError' ? error.code : error.name));
+    }, [cafe, item]);
+    const has = (page, count) => page.waitForFunction((expected) => window.orders.size === expected, count);
+    const ready = (page) => page.evaluate(() => [...window.orders.values()].forEach((finish) => finish()));
+
+    const items = ['커피', '빵', '스무디', '케이크'];
+    const answers = items.map(order);
+    await Promise.all(kitchens.map((page) => has(page, 2)));
+    await Promise.all(kitchens.map(ready));
+    assert.deepEqual(await Promise.all(answers), items.map((item) => `${item} 나왔습니다`));
+
+    const aborted = order('차');
+    await eventually(async () => (await Promise.all(kitchens.map((page) => page.evaluate(() => window.orders.size)))).includes(1), 'it is handed out');
+    await caller.evaluate(() => window.stop.abort());
+    assert.equal(await aborted, 'AbortError');
+    await Promise.all(kitchens.map((page) => has(page, 0)));
+
+    const [stays, dies] = kitchens;
+    const owed = [order('라떼'), order('모카')];
+    await Promise.all(kitchens.map((page) => has(page, 1)));
+    const cdp = await me.newCDPSession(dies);
+    cdp.send('Page.crash').catch(() => {});
+    assert.equal(await Promise.race(owed), 'unavailable');
+
+    await endWorkers(browser);
+    await Promise.all([caller, stays].map(isOpen));
+    await ready(stays);
+    assert.deepEqual((await Promise.all(owed)).map((answer) => answer.split(' ').at(-1)).toSorted(), ['unavailable', '나왔습니다'].toSorted());
+    assert.equal((await server.sessions()).length, 1);
+  });
+
   it('has a connection of its own where there is no worker to be had', async () => {
     const me = await person();
     const room = freshRoom();

@@ -37,6 +37,7 @@
  * @property {(close: { code: number, reason: string }) => void} close an open connection ended
  */
 import { connectionLost } from './error.js';
+import { Flight } from './flight.js';
 import { jitter, planAfterClose } from './reconnect.js';
 import { askWhy } from './refusal.js';
 
@@ -68,12 +69,7 @@ export class Connection {
   #renewals = 0;
   #openSince = 0;
   #heartbeatMs = 25_000;
-  #limits = { message_bytes: 65_536, in_flight: 32 };
-  #nextId = 1;
-  /** @type {Map<number, Done>} sent, not answered */
-  #asked = new Map();
-  /** @type {{ command: Message, done: Done }[]} beyond what may be in flight */
-  #queue = [];
+  #flight = new Flight((json) => this.#socket?.send(json));
   /** @type {ReturnType<typeof setTimeout>|undefined} the one thing waited for: hello, a sign of life, or the next attempt */
   #timer;
   /** @type {ReturnType<typeof setInterval>|undefined} */
@@ -114,18 +110,23 @@ export class Connection {
    * Sends a command; `done` is called once, with the reply or with what went wrong.
    * @param {Message} command
    * @param {Done} done
+   * @param {import('./flight.js').Heard} [heard] a call's ticket and progress
    */
-  ask(command, done) {
+  ask(command, done, heard) {
     if (this.#status.state !== 'open') return done(connectionLost(), null);
-    this.#queue.push({ command, done });
-    this.#sendQueued();
+    this.#flight.ask(command, done, heard);
+  }
+
+  /** Does not send what was asked with this `done`, if it is not sent yet. @param {Done} done */
+  withdraw(done) {
+    this.#flight.withdraw(done);
   }
 
   /** Sends a command that wants no answer and may be lost. @param {Message} command */
   pass(command) {
     if (this.#status.state !== 'open' || Number(this.#socket?.bufferedAmount) > PASSING_BYTES) return;
     const json = JSON.stringify(command);
-    if (!isLonger(json, this.#limits.message_bytes)) this.#socket?.send(json);
+    if (!this.#flight.isTooLong(json)) this.#socket?.send(json);
   }
 
   /** What the surroundings tell. @param {'online'|'offline'|'woke'} what */
@@ -179,40 +180,19 @@ export class Connection {
     this.#expectSignOfLife();
     if (message.type === 'hello') return this.#welcomed(message);
     if (message.type === 'pong' && message.id === undefined) return;
-    const done = this.#asked.get(message.id);
-    if (!done || !['ok', 'error', 'pong'].includes(message.type)) return this.#on.message(message);
-    this.#asked.delete(message.id);
-    if (message.type === 'error') done(/** @type {any} */ (message), null);
-    else done(null, message);
-    this.#sendQueued();
+    if (!this.#flight.receive(message)) this.#on.message(message);
   }
 
   /** @param {Message} hello */
   #welcomed(hello) {
     this.#openSince = Date.now();
     this.#heartbeatMs = hello.heartbeat_ms || this.#heartbeatMs;
-    this.#limits = { ...this.#limits, ...hello.limits };
+    this.#flight.limit(hello.limits);
     if (hello.token) this.#on.token(hello.token);
     this.#renewals = 0;
     this.#enter({ state: 'open' });
     this.#expectSignOfLife();
     this.#on.hello(hello);
-  }
-
-  #sendQueued() {
-    while (this.#asked.size < this.#limits.in_flight) {
-      const next = this.#queue.shift();
-      if (!next) return;
-      const id = this.#nextId++;
-      const json = JSON.stringify({ ...next.command, id });
-      const limit = this.#limits.message_bytes;
-      if (isLonger(json, limit)) {
-        next.done({ code: 'too_long', limit, message: `The command has more than the ${limit} bytes that the server takes.` }, null);
-        continue;
-      }
-      this.#asked.set(id, next.done);
-      this.#socket?.send(json);
-    }
   }
 
   #expectSignOfLife() {
@@ -324,9 +304,7 @@ export class Connection {
       if (isDead && 'terminate' in socket) /** @type {any} */ (socket).terminate();
       else socket.close(1000);
     }
-    const unanswered = [...this.#asked.values(), ...this.#queue.map(({ done }) => done)];
-    this.#asked.clear();
-    this.#queue = [];
+    const unanswered = this.#flight.clear();
     // Behind the change of state, so that who asks again is not answered by what has just ended.
     queueMicrotask(() => unanswered.forEach((done) => done(connectionLost(), null)));
   }
@@ -339,9 +317,4 @@ export class Connection {
     this.#untold = null;
     if (close) this.#on.close(close);
   }
-}
-
-/** Whether a text has more bytes in UTF-8; it is only counted where that is in doubt. @param {string} text @param {number} bytes */
-function isLonger(text, bytes) {
-  return text.length * 3 > bytes && new TextEncoder().encode(text).length > bytes;
 }

@@ -45,3 +45,19 @@ export function defineHandlers({ prototype }, types) {
     });
   }
 }
+
+/**
+ * Calls what the application gave. What it throws is told as what a listener throws, and stops nothing here.
+ * @template {unknown[]} Values
+ * @param {((...values: Values) => unknown)|undefined} callback
+ * @param {Values} values
+ */
+export function apart(callback, ...values) {
+  try {
+    callback?.(...values);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -5,8 +5,10 @@
  */
 import { Connection } from './connection.js';
 import { connectionLost } from './error.js';
+import { Shares, unavailable } from './shares.js';
 
 /** @typedef {import('./connection.js').Credential} Credential */
+/** @typedef {import('./connection.js').Message} Message */
 
 export class Hub {
   #Socket;
@@ -16,8 +18,10 @@ export class Hub {
   #tabs = new Set();
   /** @type {Connection|null} while there are tabs */
   #connection = null;
-  /** @type {import('./connection.js').Message|null} */
+  /** @type {Message|null} */
   #hello = null;
+  /** @type {Shares<Tab>} */
+  #shares = new Shares();
   #nextNumber = 1;
   /** @type {Map<number, (credential: Credential|null) => void>} */
   #wanted = new Map();
@@ -64,6 +68,8 @@ export class Hub {
     switch (method) {
       case 'ask':
         return this.#ask(tab, values[0], values[1]);
+      case 'withdraw':
+        return this.#withdraw(tab, values[0]);
       case 'pass':
         return this.#connection?.pass(values[0]);
       case 'connect':
@@ -77,7 +83,7 @@ export class Hub {
     }
   }
 
-  /** @param {Tab} tab @param {number} number @param {import('./connection.js').Message} command */
+  /** @param {Tab} tab @param {number} number @param {Message} command */
   #ask(tab, number, command) {
     const { type, room } = command;
     if (type === 'subscribe') tab.rooms.add(room);
@@ -86,7 +92,40 @@ export class Hub {
       if (this.#isListened(room)) return tab.call('reply', number, null, { type: 'ok', room });
     }
     if (!this.#connection) return tab.call('reply', number, connectionLost(), null);
-    this.#connection.ask(command, (error, reply) => tab.call('reply', number, error, reply));
+    /** @type {import('./connection.js').Done} */
+    const done = (error, reply) => {
+      tab.asked.delete(number);
+      if (error?.code !== 'connection_lost') this.#answered(tab, command, reply);
+      tab.call('reply', number, error, reply);
+    };
+    tab.asked.set(number, done);
+    this.#connection.ask(this.#ofAll(tab, command), done, (message) => tab.call('heard', number, message));
+  }
+
+  /** What a tab says of its service, as all tabs say it. @param {Tab} tab @param {Message} command @returns {Message} */
+  #ofAll(tab, command) {
+    if (command.type === 'serve') return this.#shares.add(tab, command);
+    if (command.type === 'unserve') return this.#shares.without(tab, command.service);
+    return command;
+  }
+
+  /** @param {Tab} tab @param {Message} command @param {Message|null} reply `null`: it was refused */
+  #answered(tab, { type, service, call }, reply) {
+    if (type === 'serve' && reply) this.#resumed(tab, service, reply.resumed ?? []);
+    if (type === 'unserve' || (type === 'serve' && !reply)) this.#shares.remove(tab, service);
+    if (type === 'respond') this.#shares.end(call);
+  }
+
+  /** @param {Tab} tab @param {string} service @param {string[]} calls */
+  #resumed(tab, service, calls) {
+    if (this.#tabs.has(tab)) return this.#shares.resume(tab, service, calls);
+    for (const call of calls) this.#connection?.ask(unavailable(call), () => {});
+  }
+
+  /** @param {Tab} tab @param {number} number */
+  #withdraw(tab, number) {
+    const done = tab.asked.get(number);
+    if (done) this.#connection?.withdraw(done);
   }
 
   /** @param {Tab} tab */
@@ -95,9 +134,11 @@ export class Hub {
     if (this.#tabs.size === 0) {
       this.#connection?.close();
       this.#connection = null;
+      this.#shares.clear();
       return;
     }
     for (const room of tab.rooms) if (!this.#isListened(room)) this.#connection?.ask({ type: 'unsubscribe', room }, () => {});
+    for (const command of this.#shares.leave(tab)) this.#connection?.ask(command, () => {});
   }
 
   /** @param {string} room */
@@ -114,16 +155,26 @@ export class Hub {
     close: (close) => this.#tell('close', close),
     hello: (hello) => {
       this.#hello = hello;
-      // A new session: each tab subscribes anew.
+      // A new session: each tab subscribes and serves anew.
       for (const tab of this.#tabs) tab.rooms.clear();
+      this.#shares.clear();
       this.#tell('hello', hello);
     },
     message: (message) => {
-      const { room } = message;
+      const { type, room, call } = message;
+      if (type === 'request') return this.#handOut(message);
+      if (type === 'cancelled') return this.#shares.end(call)?.call('message', message);
       const isListened = room !== undefined && this.#isListened(room);
       for (const tab of this.#tabs) if (!isListened || tab.rooms.has(room)) tab.call('message', message);
     },
   };
+
+  /** @param {Message} request */
+  #handOut(request) {
+    const tab = this.#shares.take(request);
+    if (tab) tab.call('message', request);
+    else this.#connection?.ask(unavailable(request.call), () => {});
+  }
 
   /** Asks all tabs, as one may be frozen, and takes the first answer. @returns {Promise<Credential>} */
   #credential() {
@@ -148,6 +199,8 @@ class Tab {
   #port;
   /** Those to which it is subscribed. @type {Set<string>} */
   rooms = new Set();
+  /** What it has asked, by its numbers. @type {Map<number, import('./connection.js').Done>} */
+  asked = new Map();
 
   /** @param {MessagePort} port */
   constructor(port) {

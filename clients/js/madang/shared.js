@@ -24,7 +24,7 @@ export class SharedLine {
   #fallBack;
   /** @type {MessagePort|null} */
   #port = null;
-  /** @type {Map<number, import('./connection.js').Done>} */
+  /** @type {Map<number, { done: import('./connection.js').Done, heard?: import('./flight.js').Heard }>} */
   #asked = new Map();
   #nextNumber = 1;
   #answered = false;
@@ -60,11 +60,22 @@ export class SharedLine {
   }
 
   /** @type {import('./connection.js').Connection['ask']} */
-  ask(command, done) {
+  ask(command, done, heard) {
     if (!this.#port) return done(connectionLost(), null);
     const number = this.#nextNumber++;
-    this.#asked.set(number, done);
-    this.#call('ask', number, command);
+    this.#asked.set(number, { done, heard });
+    try {
+      this.#call('ask', number, command);
+    } catch (error) {
+      // A function, say, can go to no other thread.
+      this.#asked.delete(number);
+      done({ code: 'bad_field', message: `It cannot be written as JSON: ${error instanceof Error ? error.message : error}` }, null);
+    }
+  }
+
+  /** @type {import('./connection.js').Connection['withdraw']} */
+  withdraw(done) {
+    for (const [number, asked] of this.#asked) if (asked.done === done) this.#call('withdraw', number);
   }
 
   /** @param {import('./connection.js').Message} command */
@@ -114,10 +125,12 @@ export class SharedLine {
       const give = (/** @type {unknown} */ credential) => this.#call('credential', number, credential);
       return void this.#on.credential().then(give, () => give(null));
     }
+    if (method === 'heard') return this.#asked.get(values[0])?.heard?.(values[1]);
     if (method !== 'reply') return void (/** @type {any} */ (this.#on)[method](...values));
     const [number, error, reply] = values;
-    this.#asked.get(number)?.(error, reply);
+    const asked = this.#asked.get(number);
     this.#asked.delete(number);
+    asked?.done(error, reply);
   }
 
   /** Learns when the worker has died, as browsers end one that takes too much. @param {string} lock */
@@ -147,7 +160,7 @@ export class SharedLine {
     this.#answered = false;
     const unanswered = [...this.#asked.values()];
     this.#asked.clear();
-    queueMicrotask(() => unanswered.forEach((done) => done(connectionLost(), null)));
+    queueMicrotask(() => unanswered.forEach(({ done }) => done(connectionLost(), null)));
   }
 
   /** @param {string} method @param {...unknown} values */

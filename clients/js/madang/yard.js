@@ -1,9 +1,12 @@
 /** A connection to a server that stays: what `madang()` gives. */
+import { Calls } from './calls.js';
 import { Connection } from './connection.js';
 import { closed, connectionLost, isPassing, MadangError, passesIn } from './error.js';
 import { defineHandlers, Emitter } from './events.js';
 import { keepAt, KeptText } from './keep.js';
+import { newKey } from './key.js';
 import { Room } from './room.js';
+import { handlerOf, Serving } from './serving.js';
 import { canShare, SharedLine } from './shared.js';
 
 /** @typedef {import('./connection.js').Message} Message */
@@ -22,6 +25,13 @@ export class Yard extends Emitter {
   #rooms = new Map();
   /** Rooms that were left, while their last messages go out. @type {Map<string, Room>} */
   #leaving = new Map();
+  /** @type {Map<string, Serving>} */
+  #services = new Map();
+  #calls = new Calls({
+    ask: (command, done, heard) => this.#line.ask(command, done, heard),
+    withdraw: (done) => this.#line.withdraw(done),
+    request: (command, options) => this.request(command, options),
+  });
   #guestToken;
   /** @type {Message|null} while the connection is open */
   #hello = null;
@@ -124,6 +134,52 @@ export class Yard extends Emitter {
     });
   }
 
+  /**
+   * Asks a service; gives its result, whatever breaks meanwhile.
+   * @param {string} service
+   * @param {string} method
+   * @param {unknown} [params]
+   * @param {{ timeout?: number, key?: string } & import('./calls.js').Ear} [options] `timeout` in milliseconds
+   */
+  call(service, method, params, { timeout, key = newKey(), ...ear } = {}) {
+    if (this.#isClosed || this.state === 'closed') return Promise.reject(new MadangError(closed()));
+    return this.#calls.call({ type: 'call', service, method, params, timeout_ms: timeout, key }, ear);
+  }
+
+  /**
+   * The result of a call that was made earlier, as before a reload.
+   * @param {string} ticket
+   * @param {import('./calls.js').Ear} [options]
+   */
+  collect(ticket, options = {}) {
+    if (this.#isClosed || this.state === 'closed') return Promise.reject(new MadangError(closed()));
+    return this.#calls.collect(ticket, options);
+  }
+
+  /**
+   * Serves calls of this name, also after every break.
+   * @param {string} name
+   * @param {any} handlers a function for each method, or one for all: `(method, params, context) => result`
+   * @param {{ concurrency?: number, repeatable?: boolean }} [options]
+   * @returns {Promise<Serving>} when it is served
+   */
+  async serve(name, handlers, options = {}) {
+    const handler = handlerOf(handlers);
+    if (this.#isClosed || this.state === 'closed') throw new MadangError(closed());
+    const id = name.normalize('NFC');
+    if (this.#services.has(id)) {
+      throw new MadangError({ code: 'conflict', message: `'${id}' is served here already; stop that first.` });
+    }
+    const serving = new Serving({
+      ask: (command, done) => this.#line.ask(command, done),
+      pass: (command) => this.#line.pass(command),
+      left: () => void this.#services.delete(id),
+    }, id, handler, options);
+    this.#services.set(id, serving);
+    if (this.#hello) serving.opened();
+    return serving.started;
+  }
+
   /** My rooms, as the server knows them. */
   async rooms() {
     return (await this.request({ type: 'rooms' }, { retry: true })).rooms;
@@ -135,7 +191,7 @@ export class Yard extends Emitter {
     this.#isClosed = true;
     this.#listening.abort();
     const wasOpen = this.state === 'open';
-    for (const room of [...this.#rooms.values(), ...this.#leaving.values()]) room.closed();
+    for (const one of this.#parts()) one.closed();
     this.#rooms.clear();
     this.#line.close();
     if (wasOpen) this.emit('close', { code: 1000, reason: '' });
@@ -203,11 +259,13 @@ export class Yard extends Emitter {
     if (status.state !== 'open') {
       const wasOpen = this.#hello !== null;
       this.#hello = null;
-      if (wasOpen) for (const room of [...this.#rooms.values(), ...this.#leaving.values()]) room.interrupted();
+      if (wasOpen) for (const one of this.#parts()) one.interrupted();
     }
     this.emit('state', { data: status });
     if (status.state !== 'closed') return;
     this.#proceed();
+    this.#calls.closed();
+    for (const service of this.#services.values()) service.halted();
     if (status.why !== 'left') {
       const message = status.message ?? `The server ended the connection (${status.code}).`;
       this.emit('error', { error: new MadangError({ code: status.why, message }) });
@@ -219,14 +277,22 @@ export class Yard extends Emitter {
     this.#hello = hello;
     this.user = hello.user;
     this.emit('open', { data: hello });
-    for (const room of [...this.#rooms.values(), ...this.#leaving.values()]) room.opened(/** @type {any} */ (hello));
+    for (const one of this.#parts()) one.opened(/** @type {any} */ (hello));
     this.#proceed();
+  }
+
+  /** Whatever lives on the connection, and is told when it opens and breaks. Services come before calls, which may be to them. */
+  #parts() {
+    return [...this.#rooms.values(), ...this.#leaving.values(), ...this.#services.values(), this.#calls];
   }
 
   /** @param {Message} message */
   #receive(message) {
     this.emit('message', { data: message });
-    if (message.type === 'error') this.emit('error', { error: new MadangError(/** @type {any} */ (message)) });
+    // Progress of a call that ended meanwhile: its service will hear of the end, and nothing is wrong.
+    if (message.type === 'error' && message.code === 'no_such_call') return;
+    if (message.type === 'request' || message.type === 'cancelled') for (const service of this.#services.values()) service.receive(message);
+    else if (message.type === 'error') this.emit('error', { error: new MadangError(/** @type {any} */ (message)) });
     else if (message.room !== undefined) this.#rooms.get(message.room)?.receive(message);
   }
 

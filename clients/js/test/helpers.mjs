@@ -112,6 +112,34 @@ export function closeAll() {
   yards.clear();
 }
 
+/** A service whose orders wait until the test has them ready. */
+export class Kitchen extends EventTarget {
+  /** Every order that was handed out, in turn. */
+  orders = [];
+  /** @type {import('../madang.js').Serving} */
+  serving;
+
+  async open(yard, name, options = {}) {
+    this.serving = await yard.serve(name, (method, params, context) => new Promise((finish, fail) => {
+      this.orders.push({ method, params, ...context, finish, fail });
+      this.dispatchEvent(new Event('order'));
+    }), options);
+    return this;
+  }
+
+  /** The order of this item, when it is handed out. */
+  async order(item) {
+    const find = () => this.orders.find(({ params }) => params?.item === item);
+    await until(this, ['order'], find, `'${item}' is ordered`);
+    return find();
+  }
+
+  /** What was ordered, in turn. */
+  get items() {
+    return this.orders.map(({ params }) => params.item);
+  }
+}
+
 /** The next event of this type. */
 export function next(target, type) {
   return within(new Promise((resolve) => target.addEventListener(type, resolve, { once: true })), () => `no event '${type}'`);

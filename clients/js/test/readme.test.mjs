@@ -10,6 +10,8 @@ const folder = fileURLToPath(new URL('..', import.meta.url));
 const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
 const examples = [...readme.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
 
+const CALLS = /coffee for 강호동\n[^]*bread is ready\nsmoothie is ready\ncoffee is ready\n[^]*sold_out The cake is sold out\.\n[^]*TimeoutError/;
+
 describe('the examples of the README', { timeout: 120_000 }, () => {
   /** @type {Server} */
   let server;
@@ -18,14 +20,14 @@ describe('the examples of the README', { timeout: 120_000 }, () => {
   });
   after(() => server?.remove());
 
-  it('are there', () => assert.equal(examples.length, 3));
+  it('are there', () => assert.equal(examples.length, 5));
 
   for (const [i, code] of examples.entries()) {
     it(`run, and come to an end: the ${i + 1}.`, async () => {
       const program = code.replaceAll('https://example.com', server.url);
       const { status, output } = await run(program);
       assert.equal(status, 0, output);
-      for (const said of [/stored as 1 at \d{4}-/, /open\n[^]*here with 1\n[^]*둘/, /true no_such_room/].slice(i, i + 1)) assert.match(output, said);
+      for (const said of [/stored as 1 at \d{4}-/, /open\n[^]*here with 1\n[^]*둘/, CALLS, /'bake', params: \[ '빵' \]/, /true no_such_room/].slice(i, i + 1)) assert.match(output, said);
     });
   }
 });

@@ -1,5 +1,5 @@
 /** Uses the whole API as TypeScript sees it; `types.test.mjs` has it checked. */
-import { madang, MadangError, type RoomEvent, type Stored, type Yard } from 'madang';
+import { madang, MadangError, type Handlers, type RoomEvent, type Stored, type Yard } from 'madang';
 
 const yard: Yard = madang(new URL('https://example.com'), {
   name: '강호동', guest: 'browser', outbox: 'tab', outboxLimit: 10, shared: true, WebSocket: class {},
@@ -37,6 +37,27 @@ const { users } = await room.who();
 console.log((await stored).seq, events.at(0)?.text, more, users[0].sessions, room.outbox[0].state, room.place?.since);
 await yard.request({ type: 'ping' }, { retry: true }).catch((error: unknown) => error instanceof MadangError && error.code);
 room.leave();
+
+const { ready } = await yard.call<{ ready: string }>('cafe', 'order', { item: 'coffee' }, {
+  signal: new AbortController().signal, timeout: 5000, key: 'k', onticket: (ticket) => ticket.length, onprogress: ({ step }) => console.log(step),
+});
+console.log(ready.length, await yard.call('cafe', 'menu'), await yard.collect('t_1', { onprogress: console.log }));
+const kitchen: Handlers = {
+  order: async ({ item }, { from, signal, progress, again, timeoutMs, call }) => {
+    signal.throwIfAborted();
+    progress({ item, for: from.name, again, timeoutMs, call });
+    return item;
+  },
+  menu: () => ['coffee'],
+};
+const serving = await yard.serve('cafe', kitchen, { concurrency: 4, repeatable: true });
+await yard.serve('echo', (method, params, { from }) => ({ method, params, from }));
+serving.onopen = ({ data }) => console.log(data.resumed.length, data.concurrency);
+serving.onfailed = ({ error, method }) => console.log(error, method);
+serving.addEventListener('error', ({ error }) => console.log(error.code));
+console.log(serving.name, serving.state === 'open', serving.unanswered);
+await serving.stop();
+
 yard.connect();
 yard.close();
 
@@ -46,5 +67,7 @@ room.onmessage = ({ from }) => console.log(from);
 console.log(yard.state === 'opened');
 // @ts-expect-error a message has a text, data or both
 room.send(1);
+// @ts-expect-error a service handles its calls
+yard.serve('cafe', { order: 'coffee' });
 // @ts-expect-error who is it?
 madang('https://example.com');
