@@ -154,7 +154,7 @@ impl Outbox {
     /// Gives the memory of what was taken to the next one who pushes in this thread.
     pub(crate) fn recycle(items: Vec<Item>) {
         if items.is_empty() && items.capacity() <= KEPT_ITEMS {
-            SPARE.set(items);
+            drop(SPARE.replace(items));
         }
     }
 
