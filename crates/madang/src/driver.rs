@@ -236,7 +236,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
             Heard::Part(part) => Step::Part(part),
             Heard::Ping(payload) => {
                 // RFC 6455 §5.5.2: answered with the same payload; the latest ping's is enough.
-                self.outgoing.pong = Some(Frame::pong(&payload));
+                self.outgoing.pong = Some(Box::new(Frame::pong(&payload)));
                 Step::Ping(payload)
             }
             Heard::Pong(payload) => Step::Pong(payload),

@@ -47,7 +47,7 @@ pub(super) struct Outgoing {
     /// Whether to ping.
     pub(super) ping: bool,
     /// The answer to the latest ping.
-    pub(super) pong: Option<Frame>,
+    pub(super) pong: Option<Box<Frame>>,
     subscriptions: Vec<Subscription>,
 }
 
@@ -152,7 +152,7 @@ impl Outgoing {
     ) -> Result<Option<Close>, LogError> {
         let (mut items, close) = session.outbox().take();
         if let Some(pong) = self.pong.take() {
-            self.push(pong);
+            self.push(*pong);
         }
         if mem::take(&mut self.ping) {
             self.push(Frame::ping(&[]));
