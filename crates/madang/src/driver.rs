@@ -125,8 +125,10 @@ where
                 step => step,
             };
             self.wire.call(callback(&self.entered, step)).await;
-            // Many messages in one read must not keep the thread from other sessions.
-            tokio::task::coop::consume_budget().await;
+            if self.wire.incoming.has_unread() {
+                // Many messages in one read must not keep the thread from other sessions.
+                tokio::task::coop::consume_budget().await;
+            }
         };
         self.wire.outgoing.shut(&self.wire.session);
         callback(&self.entered, Step::End(end)).await;
@@ -180,7 +182,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         self.session.bell().awake();
         loop {
-            self.poll_connection(cx);
+            self.poll_output(cx);
             if self.stage() == Some(Stage::Over)
                 && let Some(ending) = self.ending.take()
             {
@@ -196,6 +198,9 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
                 Some(Stage::Answering | Stage::Over) => Poll::Pending,
             };
             let Poll::Ready(received) = received else {
+                if self.poll_clock(cx) {
+                    continue;
+                }
                 if !full && self.heartbeat.is_idle(self.session.settings()) {
                     let close = Close::new(SILENT, "idle for too long");
                     self.close(close, Stage::Closing, None);
@@ -231,7 +236,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
             Heard::Part(part) => Step::Part(part),
             Heard::Ping(payload) => {
                 // RFC 6455 §5.5.2: answered with the same payload; the latest ping's is enough.
-                self.outgoing.pong = Some(Frame::pong(&payload));
+                self.outgoing.pong = Some(Box::new(Frame::pong(&payload)));
                 Step::Ping(payload)
             }
             Heard::Pong(payload) => Step::Pong(payload),
@@ -242,10 +247,16 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
         })
     }
 
-    /// Writes what is to be written and looks at the clock.
+    /// What goes on while a callback is at work: all but reading.
     fn poll_connection(&mut self, cx: &mut Context<'_>) {
+        self.poll_clock(cx);
+        self.poll_output(cx);
+    }
+
+    /// Looks at the clock, which is asked before the task sleeps. Whether the time came for something.
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> bool {
         match self.heartbeat.poll(self.session.settings(), cx) {
-            Poll::Pending => {}
+            Poll::Pending => return false,
             Poll::Ready(Beat::Ping) => self.outgoing.ping = true,
             Poll::Ready(Beat::Silent) => {
                 let close = Close::new(SILENT, "silent for two heartbeats");
@@ -254,7 +265,15 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
             // The peer has not answered our close, or not taken it.
             Poll::Ready(Beat::Deadline) => self.over(),
         }
+        true
+    }
+
+    /// Writes what is to be written.
+    fn poll_output(&mut self, cx: &mut Context<'_>) {
         self.outgoing.rung |= self.session.bell().answer();
+        if self.ending.is_none() && !self.outgoing.is_writing() && !self.outgoing.has_more() {
+            return;
+        }
         if self.outgoing.rung && self.ending.is_none() && self.session.is_closed() {
             // Behind frames that the peer does not take, a close frame may never be written.
             self.limit_end();
@@ -273,12 +292,14 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
     /// Writes until everything is written or the socket takes no more.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         loop {
-            let written = self
-                .outgoing
-                .poll_write(&mut self.io, cx, &mut self.heartbeat);
-            self.session.outbox().written(std::task::ready!(written)?);
-            self.outgoing.rung |= self.session.bell().answer();
-            if self.ending.is_some() || !(self.outgoing.rung || self.outgoing.is_due()) {
+            if self.outgoing.is_writing() {
+                let written = self
+                    .outgoing
+                    .poll_write(&mut self.io, cx, &mut self.heartbeat);
+                self.session.outbox().written(std::task::ready!(written)?);
+                self.outgoing.rung |= self.session.bell().answer();
+            }
+            if self.ending.is_some() || !self.outgoing.has_more() {
                 return Poll::Ready(Ok(()));
             }
             match self.outgoing.gather(&self.session, cx) {

@@ -7,20 +7,22 @@ use crate::deflate::{self, Deflate};
 use crate::header::{self, MAX_CONTROL};
 use crate::{Close, Opcode, mask};
 
+/// Frames whose payload is shorter are compressed anew for each receiver, if at all: keeping the
+/// result would cost every short reply an allocation.
+const KEPT: usize = 256;
+
 /// One message from server to client: a single final frame without a mask.
 ///
-/// It is made once and shared; a clone counts a reference. RFC 6455 §5.1 forbids a mask in
-/// this direction, which is what makes the bytes the same for every receiver. They are
-/// compressed at most once, when the first receiver wants it so.
+/// It is made once and shared; a clone counts references. RFC 6455 §5.1 forbids a mask in
+/// this direction, which is what makes the bytes the same for every receiver. From 256 bytes on
+/// they are compressed at most once, when the first receiver wants it so.
 #[derive(Debug, Clone)]
-pub struct Frame(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
+pub struct Frame {
     opcode: Opcode,
     payload: Bytes,
-    /// The payload compressed with the largest window; `None` where that does not shrink it.
-    deflated: OnceLock<Option<Bytes>>,
+    /// The payload compressed with the largest window, `None` where that does not shrink it; kept of
+    /// long ones.
+    deflated: Option<Arc<OnceLock<Option<Bytes>>>>,
 }
 
 /// A frame's bytes for the receivers of one kind: a header and a payload, to be written one
@@ -29,14 +31,7 @@ struct Shared {
 pub struct Encoded {
     header: [u8; header::LONGEST_UNMASKED],
     header_len: u8,
-    payload: Payload,
-}
-
-#[derive(Debug, Clone)]
-enum Payload {
-    /// As it is.
-    Plain(Frame),
-    Deflated(Bytes),
+    payload: Bytes,
 }
 
 impl Frame {
@@ -73,32 +68,31 @@ impl Frame {
 
     /// The same of a frame that is not needed any more.
     pub fn into_encoded(self, deflate: Option<Deflate>) -> Encoded {
-        match deflate.and_then(|deflate| self.deflated(deflate)) {
-            Some(payload) => Encoded::new(
-                header::unmasked(header::RSV1, self.0.opcode, payload.len()),
-                Payload::Deflated(payload),
-            ),
-            None => Encoded::new(
-                header::unmasked(0, self.0.opcode, self.0.payload.len()),
-                Payload::Plain(self),
-            ),
+        let deflated = deflate.and_then(|deflate| self.deflated(deflate));
+        let (reserved, payload) = match deflated {
+            Some(payload) => (header::RSV1, payload),
+            None => (0, self.payload),
+        };
+        let (header, header_len) = header::unmasked(reserved, self.opcode, payload.len());
+        Encoded {
+            header,
+            header_len,
+            payload,
         }
     }
 
     /// The compressed payload, where it is to be compressed and that shrinks it.
     fn deflated(&self, deflate: Deflate) -> Option<Bytes> {
-        let Shared {
-            opcode,
-            payload,
-            deflated,
-        } = &*self.0;
-        if opcode.is_control() || !deflate.takes(payload.len()) {
-            None
-        } else if deflate.is_shared_at(payload.len()) {
-            let compress = || deflate::compress_shared(payload).map(Bytes::from);
-            deflated.get_or_init(compress).clone()
-        } else {
-            deflate::compress(payload, deflate.window_bits()).map(Bytes::from)
+        let payload = &self.payload;
+        if self.opcode.is_control() || !deflate.takes(payload.len()) {
+            return None;
+        }
+        match &self.deflated {
+            Some(deflated) if deflate.is_shared_at(payload.len()) => {
+                let compress = || deflate::compress_shared(payload).map(Bytes::from);
+                deflated.get_or_init(compress).clone()
+            }
+            _ => deflate::compress(payload, deflate.window_bits()).map(Bytes::from),
         }
     }
 
@@ -114,7 +108,7 @@ impl Frame {
         reason = "a frame has a header, it is never empty"
     )]
     pub fn len(&self) -> usize {
-        let length = self.0.payload.len();
+        let length = self.payload.len();
         header::unmasked_len(length) + length
     }
 
@@ -124,33 +118,25 @@ impl Frame {
     }
 
     fn new(opcode: Opcode, payload: Bytes) -> Self {
-        Self(Arc::new(Shared {
+        let deflated = (payload.len() >= KEPT).then(Arc::default);
+        Self {
             opcode,
             payload,
-            deflated: OnceLock::new(),
-        }))
+            deflated,
+        }
     }
 }
 
 /// Frames are equal when they say the same.
 impl PartialEq for Frame {
     fn eq(&self, other: &Self) -> bool {
-        let (own, other) = (&*self.0, &*other.0);
-        own.opcode == other.opcode && own.payload == other.payload
+        self.opcode == other.opcode && self.payload == other.payload
     }
 }
 
 impl Eq for Frame {}
 
 impl Encoded {
-    fn new((header, header_len): ([u8; header::LONGEST_UNMASKED], u8), payload: Payload) -> Self {
-        Self {
-            header,
-            header_len,
-            payload,
-        }
-    }
-
     /// What is written first.
     pub fn header(&self) -> &[u8] {
         &self.header[..usize::from(self.header_len)]
@@ -158,10 +144,7 @@ impl Encoded {
 
     /// What is written behind the header.
     pub fn payload(&self) -> &[u8] {
-        match &self.payload {
-            Payload::Plain(frame) => &frame.0.payload,
-            Payload::Deflated(bytes) => bytes,
-        }
+        &self.payload
     }
 
     /// Bytes of both.

@@ -176,6 +176,13 @@ impl HeaderSoFar {
         input: &mut &mut [u8],
         rules: &Rules,
     ) -> Result<Option<Header>, ProtocolError> {
+        if self.is_empty()
+            && let Some((header, size)) = Header::parse(input, rules)?
+        {
+            // As nearly all headers, it lies there whole.
+            *input = &mut std::mem::take(input)[size..];
+            return Ok(Some(header));
+        }
         let had = self.len;
         let copied = input.len().min(LONGEST - had);
         self.bytes[had..had + copied].copy_from_slice(&input[..copied]);

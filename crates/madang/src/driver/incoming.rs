@@ -157,6 +157,11 @@ impl Incoming {
         }
     }
 
+    /// Whether there are bytes to decode before the next are read.
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
     /// Reads until there is an event.
     pub(super) fn poll_event(
         &mut self,

@@ -47,7 +47,7 @@ pub(super) struct Outgoing {
     /// Whether to ping.
     pub(super) ping: bool,
     /// The answer to the latest ping.
-    pub(super) pong: Option<Frame>,
+    pub(super) pong: Option<Box<Frame>>,
     subscriptions: Vec<Subscription>,
 }
 
@@ -128,10 +128,10 @@ impl Outgoing {
         Poll::Ready(Ok(from_outbox))
     }
 
-    /// Whether there is something to gather that nobody rings for.
-    pub(super) fn is_due(&self) -> bool {
-        let paging = self.subscriptions.iter().any(Subscription::is_paging);
-        self.ping || self.pong.is_some() || paging
+    /// Whether there may be something to gather: it was rung for, or is what nobody rings for.
+    pub(super) fn has_more(&self) -> bool {
+        let paging = || self.subscriptions.iter().any(Subscription::is_paging);
+        self.rung || self.ping || self.pong.is_some() || paging()
     }
 
     /// Whether there is something that the socket has not taken.
@@ -152,7 +152,7 @@ impl Outgoing {
     ) -> Result<Option<Close>, LogError> {
         let (mut items, close) = session.outbox().take();
         if let Some(pong) = self.pong.take() {
-            self.push(pong);
+            self.push(*pong);
         }
         if mem::take(&mut self.ping) {
             self.push(Frame::ping(&[]));
@@ -160,9 +160,10 @@ impl Outgoing {
         let read = self.read_topics(session, cx);
         self.rung = false;
         for item in items.drain(..) {
-            batch(&mut self.batch).from_outbox += item.cost();
+            let batch = batch(&mut self.batch);
+            batch.from_outbox += item.cost();
             match item {
-                Item::Frame(frame) => self.push(frame),
+                Item::Frame(frame) => batch.frames.push_back(frame.into_encoded(self.deflate)),
                 Item::Subscribe(topic, cursor) => {
                     self.subscribe(topic, cursor);
                     // What is new since its place.
@@ -172,7 +173,7 @@ impl Outgoing {
                     let others = |subscription: &Subscription| !subscription.topic.is(&topic);
                     self.subscriptions.retain(others);
                 }
-                Item::Flush(done) => batch(&mut self.batch).flushes.push(done),
+                Item::Flush(done) => batch.flushes.push(done),
             }
         }
         Outbox::recycle(items);
@@ -287,37 +288,36 @@ impl Batch {
         if self.frames.front().is_some_and(is_long) && io.is_write_vectored() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
-                *slice = IoSlice::new(piece);
+            self.pieces(|piece| {
+                slices[count] = IoSlice::new(piece);
                 count += 1;
-            }
+                count < SLICES
+            });
             return io.poll_write_vectored(cx, &slices[..count]);
         }
         BUFFER.with_borrow_mut(|buffer| {
             buffer.clear();
-            for piece in self.pieces() {
+            self.pieces(|piece| {
                 let room = SCRATCH - buffer.len();
                 buffer.extend_from_slice(&piece[..piece.len().min(room)]);
-                if piece.len() >= room {
-                    break;
-                }
-            }
+                piece.len() < room
+            });
             io.poll_write(cx, buffer)
         })
     }
 
-    /// What is to be written, in order.
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+    /// Hands out what is to be written, in order, until `take` wants no more.
+    fn pieces<'b>(&'b self, mut take: impl FnMut(&'b [u8]) -> bool) {
         let mut written = self.offset;
-        self.frames
-            .iter()
-            .flat_map(|frame| [frame.header(), frame.payload()])
-            .map(move |piece| {
+        for frame in &self.frames {
+            for piece in &[frame.header(), frame.payload()] {
                 let skipped = written.min(piece.len());
                 written -= skipped;
-                &piece[skipped..]
-            })
-            .filter(|piece| !piece.is_empty())
+                if skipped < piece.len() && !take(&piece[skipped..]) {
+                    return;
+                }
+            }
+        }
     }
 
     fn advance(&mut self, written: usize) {

@@ -1,11 +1,12 @@
 //! How a session's task learns that there is something to do.
 
 use std::{
-    sync::atomic::{AtomicU8, Ordering},
-    task::Context,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Waker},
 };
-
-use futures_util::task::AtomicWaker;
 
 /// It was rung, and the task has not looked yet.
 const RUNG: u8 = 1;
@@ -20,14 +21,18 @@ const AWAKE: u8 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     state: AtomicU8,
-    waker: AtomicWaker,
+    /// Of the session's task, which is one task always: to take it anew at every sleep would cost each
+    /// message two writes.
+    waker: OnceLock<Waker>,
 }
 
 impl Bell {
     /// There is something to do. Whatever it is has to be in its place before.
     pub(crate) fn ring(&self) {
-        if self.state.fetch_or(RUNG, Ordering::AcqRel) == 0 {
-            self.waker.wake();
+        if self.state.fetch_or(RUNG, Ordering::AcqRel) == 0
+            && let Some(waker) = self.waker.get()
+        {
+            waker.wake_by_ref();
         }
     }
 
@@ -48,7 +53,7 @@ impl Bell {
     /// The task is about to sleep: `false` if it has to look first, since the bell was rung.
     pub(crate) fn sleep(&self, cx: &Context<'_>) -> bool {
         // First the waker, then the state: who rings from here on either finds the waker or is seen.
-        self.waker.register(cx.waker());
+        self.waker.get_or_init(|| cx.waker().clone());
         self.state
             .compare_exchange(AWAKE, 0, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()

@@ -91,9 +91,10 @@ impl Outbox {
             queue.items = SPARE.take();
         }
         let (had, mut cost) = (queue.items.len(), 0);
-        queue
-            .items
-            .extend(items.into_iter().inspect(|item| cost += item.cost()));
+        for item in items {
+            cost += item.cost();
+            queue.items.push(item);
+        }
         if self.waiting().saturating_add(cost) <= settings.max_outgoing {
             self.bytes.fetch_add(cost, Ordering::Relaxed);
             return Ok(());
@@ -154,7 +155,7 @@ impl Outbox {
     /// Gives the memory of what was taken to the next one who pushes in this thread.
     pub(crate) fn recycle(items: Vec<Item>) {
         if items.is_empty() && items.capacity() <= KEPT_ITEMS {
-            SPARE.set(items);
+            drop(SPARE.replace(items));
         }
     }
 
