@@ -62,6 +62,14 @@ impl Server {
         let left = readers.left_behind(config.presence_settings().grace)?;
         let calls = readers.open_calls()?;
         let admin = AdminToken::open(&config.data)?;
+        let limit = config.limits.message_bytes;
+        let services = config.services.iter();
+        let services = services
+            .map(|(name, service)| {
+                Service::http(name, service, limit)
+                    .with_context(|| format!("services.{name} is wrong"))
+            })
+            .collect();
         Ok(Self {
             transport,
             config,
@@ -71,7 +79,7 @@ impl Server {
             recovery,
             left,
             calls,
-            services: Vec::new(),
+            services,
             pages: Router::new(),
         })
     }

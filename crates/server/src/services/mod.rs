@@ -1,4 +1,5 @@
-//! Services that are part of the program: functions of whoever embeds it.
+//! Services that are part of the program: functions of whoever embeds it, and HTTP backends that the
+//! [configuration](crate::config::HttpService) names.
 //!
 //! A function is asked with an [`Asked`] and gives a result, which is anything that can be written as JSON, or a
 //! [`Failure`]:
@@ -67,6 +68,7 @@
 //!
 //! What computes for long or blocks belongs into [`tokio::task::spawn_blocking`], as everywhere on tokio.
 
+mod backend;
 mod worker;
 
 use std::{
@@ -84,8 +86,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use self::worker::FunctionWorker;
-use crate::{calls::Desk, clock::instant};
+use self::{backend::Backend, worker::FunctionWorker};
+use crate::{calls::Desk, clock::instant, config::HttpService};
 
 /// A call, as a function is asked. It may outlive the call: whatever it tells is then told to nobody.
 #[derive(Clone)]
@@ -157,6 +159,14 @@ impl Asked {
             Err(reason) => tracing::warn!(
                 service = self.service(), method = self.method(), %reason, "progress that cannot be told"
             ),
+        }
+    }
+
+    /// The call as it is sent elsewhere, with the time that is left.
+    fn request(&self) -> CallRequest {
+        CallRequest {
+            timeout_ms: u64::try_from(self.timeout().as_millis()).unwrap_or(u64::MAX),
+            ..CallRequest::clone(&self.request)
         }
     }
 
@@ -244,6 +254,19 @@ impl Service {
             name,
             options,
             function: Arc::new(function),
+        })
+    }
+
+    /// A service that is an HTTP address.
+    pub(crate) fn http(name: &str, service: &HttpService, limit: usize) -> anyhow::Result<Self> {
+        let backend = Arc::new(Backend::new(service, limit)?);
+        let options = ServiceOptions {
+            concurrency: service.concurrency,
+            repeatable: service.repeatable,
+        };
+        Self::new(name, options, limit, move |asked| {
+            let backend = backend.clone();
+            async move { backend.ask(asked).await }
         })
     }
 }
@@ -346,6 +369,11 @@ fn to_data(
         ));
     }
     Data::parse(field, json).map_err(|error| error.to_string())
+}
+
+/// A message for people, as long as one may be.
+fn shortened(message: &str) -> String {
+    message.chars().take(Failure::MESSAGE_LIMIT).collect()
 }
 
 /// For an answer that cannot be told.

@@ -14,7 +14,7 @@ use rooms::{Answer, Call, CallId, CallRequest, ErrorCode, Failure, ServiceName};
 use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle, time::sleep};
 use tokio_util::task::TaskTracker;
 
-use super::{Asked, Function};
+use super::{Asked, Function, shortened};
 use crate::{
     calls::{Desk, Worker},
     clock::instant,
@@ -126,11 +126,7 @@ async fn answer(function: Function, asked: Asked) -> Answer {
             return Err(internal());
         }
     };
-    let message: String = failure
-        .message
-        .chars()
-        .take(Failure::MESSAGE_LIMIT)
-        .collect();
+    let message = shortened(&failure.message);
     Err(Failure::parse(&failure.code, &message).unwrap_or_else(|_| {
         let code = failure.code;
         tracing::error!(
