@@ -8,7 +8,7 @@
 //! | [`config`] | everything that can be set |
 //! | `chat` | the WebSocket endpoint: commands in, replies out |
 //! | `calls` | calls: who asks, who answers, what waits |
-//! | [`services`] | services that are part of the program: functions |
+//! | [`services`] | services that are part of the program: functions, HTTP backends |
 //! | `live` | rooms with someone in them: their topics and presence |
 //! | `journal` | everything that is written: one thread, one transaction for all that waits |
 //! | `reads` | everything that is read from the database |
