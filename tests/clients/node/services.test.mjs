@@ -71,14 +71,14 @@ describe('a service that is an HTTP address', { timeout: 60_000 }, () => {
     const url = `http://127.0.0.1:${port}/cafe`;
     const server = await Server.start(`[services.cafe]\nurl = "${url}"\nsecret = "${SECRET}"\n`);
     ends.push(() => server.remove());
-    const kill = await start('http.mjs', { PORT: port, SECRET });
+    const kill = await start('by_http.mjs', { PORT: port, SECRET });
     ends.push(kill);
     const session = await Session.open(server);
     await both(session);
     await kill();
     session.send({ type: 'call', id: 3, service: 'cafe', method: 'order', params: { item: 'tea' } });
     await session.next('ticket');
-    ends.push(await start('http.mjs', { PORT: port, SECRET }));
+    ends.push(await start('by_http.mjs', { PORT: port, SECRET }));
     const ok = await session.take(({ id, type }) => id === 3 && type === 'ok', 'answer to 3');
     assert.deepEqual(ok.result, { item: 'tea', for: '강호동' });
 
@@ -102,7 +102,7 @@ describe('a service that is a session', { timeout: 60_000 }, () => {
     // The backend is to find the server again, so it needs a port that stays.
     await server.end();
     await server.again(port);
-    ends.push(await start('websocket.mjs', { MADANG: server.ws('/ws', { name: 'kitchen' }) }));
+    ends.push(await start('by_websocket.mjs', { MADANG: server.ws('/ws', { name: 'kitchen' }) }));
     const told = await both(await Session.open(server));
     assert.deepEqual(told.find(({ type }) => type === 'progress'), { type: 'progress', id: 1, data: 'grinding' });
     await server.end();

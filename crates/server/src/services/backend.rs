@@ -111,19 +111,14 @@ impl Backend {
                 Ok(answer) => return answer,
                 Err(trouble) => trouble,
             };
-            let (service, call, reason) = (asked.service(), asked.call(), trouble.reason);
+            let reason = trouble.reason;
             // Where nothing was asked another try is always safe.
             if trouble.asked && !self.repeatable {
-                tracing::warn!(service, call, reason, "a backend did not answer");
+                tracing::warn!(reason, "a backend did not answer");
                 return Err(trouble.failure);
             }
             if pause == FIRST_PAUSE {
-                tracing::warn!(
-                    service,
-                    call,
-                    reason,
-                    "a backend did not answer; trying again"
-                );
+                tracing::warn!(reason, "a backend did not answer; trying again");
             }
             again |= trouble.asked;
             // Between half of it and all, so that those who failed together do not come back together.

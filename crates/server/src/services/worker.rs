@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use rooms::{Answer, Call, CallId, CallRequest, ErrorCode, Failure, ServiceName};
 use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle, time::sleep};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::{Asked, Function, shortened};
 use crate::{
@@ -91,6 +92,9 @@ impl Worker for FunctionWorker {
             worker: self.id,
             limit: self.limit,
         };
+        // Whatever is logged of the call says which it is, also where little is logged.
+        let span =
+            tracing::error_span!("call", %id, service = %call.service, method = %call.method);
         let answer = answer(self.function.clone(), asked);
         let (desk, worker, at_work) = (self.desk.clone(), self.id, self.at_work.clone());
         let task = async move {
@@ -98,6 +102,7 @@ impl Worker for FunctionWorker {
             respond(&desk, worker, id, answer).await;
             lock(&at_work).remove(&id);
         };
+        let task = task.instrument(span);
         // Under the lock, so that a task that ends at once finds itself.
         let mut at_work = self.at_work();
         let task = self.tasks.spawn_on(task, &self.runtime);
@@ -113,7 +118,6 @@ impl Worker for FunctionWorker {
 
 /// What the function says, in a form that can be told.
 async fn answer(function: Function, asked: Asked) -> Answer {
-    let (service, method) = (asked.service().to_owned(), asked.method().to_owned());
     // What it leaves in its own hands, broken by a panic, is its own concern, as with a task's.
     let answer = AssertUnwindSafe(function(asked)).catch_unwind().await;
     let internal = || Failure::new("internal", "The service failed; it is in the server's log.");
@@ -122,19 +126,14 @@ async fn answer(function: Function, asked: Asked) -> Answer {
         Ok(Err(failure)) => failure,
         Err(panic) => {
             let reason = panic_message(&*panic);
-            tracing::error!(service, method, reason, "a service panicked");
+            tracing::error!(reason, "a service panicked");
             return Err(internal());
         }
     };
     let message = shortened(&failure.message);
     Err(Failure::parse(&failure.code, &message).unwrap_or_else(|_| {
         let code = failure.code;
-        tracing::error!(
-            service,
-            method,
-            code,
-            "a code must be 1 to 64 small letters, digits and '_'"
-        );
+        tracing::error!(code, "a code must be 1 to 64 small letters, digits and '_'");
         internal()
     }))
 }

@@ -4,9 +4,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 PORT, SECRET = int(os.environ.get("PORT", 3000)), os.environ.get("SECRET", "open sesame")
 
 def is_signed(header, body):
-    sent, signature = (part.partition("=")[2] for part in (header or ",").split(","))
+    sent, _, signature = (header or "").removeprefix("t=").partition(",v1=")
     expected = hmac.new(SECRET.encode(), sent.encode() + b"." + body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected, signature) and abs(time.time() - int(sent)) < 300
+    return hmac.compare_digest(expected.encode(), signature.encode()) and abs(time.time() - int(sent)) < 300
 
 class Cafe(BaseHTTPRequestHandler):
     def do_POST(self):
