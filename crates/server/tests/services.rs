@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -21,6 +22,7 @@ use axum::{
 };
 use common::{PATIENCE, Server, Talker};
 use hmac::{Hmac, KeyInit, Mac};
+use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::{
@@ -222,6 +224,39 @@ async fn a_call_waits_for_a_backend_that_is_not_there_yet() {
     );
     serve(listener, router);
     assert_eq!(guest.next_of("ok").await["result"], true);
+}
+
+#[tokio::test]
+async fn over_tls_a_backend_must_be_the_one_that_it_is_named() {
+    let pems = tempfile::tempdir().unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| pems.path().join(name));
+    let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (listener, port) = listen().await;
+    let backend = madang::Server::on(listener).tls(madang::Tls::from_files(&cert, &key).unwrap());
+    let router = Router::new().route("/cafe", post(async || "\"sealed\""));
+    tokio::spawn(async move { backend.router(router).run().await.unwrap() });
+
+    for (host, trusted, expected) in [
+        ("localhost", true, json!("sealed")),
+        ("127.0.0.1", true, Value::Null),
+        ("localhost", false, Value::Null),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        if trusted {
+            fs::copy(&cert, folder.path().join("trusted.pem")).unwrap();
+        }
+        let config = format!("[services.cafe]\nurl = \"https://{host}:{port}/cafe\"");
+        let server = Server::start_in(folder, &config);
+        let mut guest = server.guest("kang").await;
+        let mut call = call(1, "order");
+        if expected == Value::Null {
+            call["timeout_ms"] = json!(500);
+        }
+        let answer = answer(&mut guest, call).await;
+        assert_eq!(answer["result"], expected, "{host}, {trusted}: {answer}");
+    }
 }
 
 /// Reads the head of a request and its body.

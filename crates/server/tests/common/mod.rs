@@ -220,6 +220,11 @@ fn launch(folder: &Path, listen: &str, disk: Option<&Disk>) -> (Child, String, S
         .args(["--data", "data"])
         .current_dir(folder)
         .stdout(Stdio::piped());
+    // Authorities beside which the system's do not count.
+    let trusted = folder.join("trusted.pem");
+    if trusted.exists() {
+        command.env("SSL_CERT_FILE", trusted);
+    }
     if let Some(disk) = disk {
         disk.attach(&mut command);
     }
