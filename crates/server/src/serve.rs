@@ -227,7 +227,10 @@ impl Server {
         };
         let close_time = Duration::from_millis(times.close_ms);
         let ending = async {
-            let services = async { io::Result::Ok(services.end(close_time).await) };
+            let services = async {
+                services.end(close_time).await;
+                io::Result::Ok(())
+            };
             tokio::try_join!(transport.run_until(end), services)
         };
         tokio::select! {
