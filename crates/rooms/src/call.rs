@@ -1,6 +1,7 @@
 //! Calls: questions to a service, answered when the answer is ready.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -10,6 +11,7 @@ use crate::error::{Error, ErrorCode};
 use crate::event::Data;
 use crate::fields::check_json;
 use crate::names::{Key, MethodName, ServiceName, UserId};
+use crate::user::is_false;
 use crate::{Timestamp, User};
 
 /// A question to a service.
@@ -33,6 +35,44 @@ pub struct Call {
     pub deadline: Timestamp,
 }
 
+/// A call, as a service is asked.
+///
+/// It is written as `{"call":…,"service":…,"method":…,"params":…,"from":{…},"timeout_ms":…}`, and with
+/// `"again":true` where that is so.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CallRequest {
+    /// Which.
+    pub call: CallId,
+    /// Who is asked.
+    pub service: ServiceName,
+    /// What is asked.
+    pub method: MethodName,
+    /// What is told with it.
+    pub params: Data,
+    /// Who asks.
+    pub from: User,
+    /// Within which it must be answered.
+    pub timeout_ms: u64,
+    /// Whether it was handed out before, and may be done by half.
+    #[serde(skip_serializing_if = "is_false")]
+    pub again: bool,
+}
+
+impl CallRequest {
+    /// The call, with the time that is left.
+    pub fn new(call: &Call, timeout: Duration, again: bool) -> Self {
+        Self {
+            call: call.id,
+            service: call.service.clone(),
+            method: call.method.clone(),
+            params: call.params.clone(),
+            from: call.from.clone(),
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            again,
+        }
+    }
+}
+
 /// What came of a call: a result, or why there is none.
 pub type Answer = Result<Data, Failure>;
 
@@ -50,6 +90,14 @@ impl Failure {
     pub const CODE_LIMIT: usize = 64;
     /// The largest number of characters of a message.
     pub const MESSAGE_LIMIT: usize = 1_000;
+
+    /// A failure that is not checked yet: see [`parse`](Self::parse).
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+        }
+    }
 
     /// A failure that a service tells.
     pub fn parse(code: &str, message: &str) -> Result<Self, Error> {
@@ -256,6 +304,19 @@ mod tests {
         let call = CallId::new(Timestamp::from_millis(1_795_339_800_120), u128::MAX);
         assert!(call.after(0) > call);
         assert!(call.after(u64::MAX) > call.after(u64::MAX - 1));
+    }
+
+    #[test]
+    fn json_from_elsewhere_is_held_to_the_same_rules() {
+        let parse = |json: &str| Data::parse("result", json.to_owned());
+        assert_eq!(parse(" [1, 2]\n").unwrap().0.get(), "[1, 2]");
+        let error = parse("[1,").unwrap_err();
+        assert_eq!(error.code, ErrorCode::BadField);
+        assert!(error.message.contains("'result' must be JSON"), "{error}");
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(parse(&nested(64)).is_ok());
+        assert_eq!(parse(&nested(65)).unwrap_err().code, ErrorCode::TooLong);
+        assert_eq!(parse(r#""\ud800""#).unwrap_err().code, ErrorCode::BadField);
     }
 
     #[test]

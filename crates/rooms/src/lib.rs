@@ -35,7 +35,7 @@ mod time;
 mod typing;
 mod user;
 
-pub use call::{Answer, Call, CallId, CallIdError, Failure, Ticket};
+pub use call::{Answer, Call, CallId, CallIdError, CallRequest, Failure, Ticket};
 pub use command::{Anchor, Command, Page, Post, Question, Rejected, Request, Serve, Start};
 pub use error::{Error, ErrorCode};
 pub use event::{Content, Data, Event, EventKind, MAX_SEQ, Seq};

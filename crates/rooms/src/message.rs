@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::call::{CallId, Failure, Ticket};
+use crate::call::{CallId, CallRequest, Failure, Ticket};
 use crate::error::{self, Error};
 use crate::event::{Data, Event, Seq};
 use crate::id::{RequestId, SessionId};
-use crate::names::{MethodName, RoomName, ServiceName};
+use crate::names::{RoomName, ServiceName};
 use crate::presence::{Change, Snapshot, Who};
 use crate::user::is_false;
 use crate::{Timestamp, User};
@@ -86,23 +86,7 @@ pub enum ServerMessage {
         data: Data,
     },
     /// To a service: a call to answer.
-    Request {
-        /// Which.
-        call: CallId,
-        /// Who is asked.
-        service: ServiceName,
-        /// What is asked.
-        method: MethodName,
-        /// What is told with it.
-        params: Data,
-        /// Who asks.
-        from: User,
-        /// Within which it must be answered.
-        timeout_ms: u64,
-        /// Whether it was handed out before, and may be done by half.
-        #[serde(skip_serializing_if = "is_false")]
-        again: bool,
-    },
+    Request(CallRequest),
     /// To a service: a call's answer is wanted no more.
     Cancelled {
         /// Which.

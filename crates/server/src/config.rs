@@ -1,6 +1,8 @@
 //! The configuration: one documented struct, whose defaults `docs/madang.toml` shows.
 
 use std::{
+    collections::BTreeMap,
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -8,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use madang::{ForwardedHeader, TrustedProxies, WhenFull};
-use rooms::{PresenceSettings, Question};
+use rooms::{PresenceSettings, Question, Serve, ServiceName};
 use serde::Deserialize;
 
 use crate::{journal::Sweeps, reads::overloaded};
@@ -31,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// Calls to services.
     pub calls: Calls,
+    /// Services that are HTTP addresses, by their names.
+    pub services: BTreeMap<String, HttpService>,
     /// How long what is stored is kept.
     pub retention: Retention,
     /// How messages are compressed.
@@ -102,6 +106,50 @@ pub struct Calls {
     pub services: usize,
     /// Names that one session serves.
     pub services_per_session: usize,
+}
+
+/// A service that is an HTTP address: each call is posted to it, as docs/services.md says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpService {
+    /// The address, `http://…` or `https://…`.
+    pub url: String,
+    /// With which requests are signed; empty for no signature.
+    pub secret: Secret,
+    /// Requests at a time, 1 to 1,024.
+    pub concurrency: u32,
+    /// Whether a request that failed, or was not answered, may be sent again.
+    pub repeatable: bool,
+    /// Within which one request must be answered, in milliseconds; 0: within the call's own time.
+    pub timeout_ms: u64,
+}
+
+/// What is not to be read in a log.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self(secret)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() {
+            "none"
+        } else {
+            "(hidden)"
+        })
+    }
 }
 
 /// Which proxies stand in front of the server.
@@ -241,6 +289,7 @@ impl Default for Config {
             proxy: Proxy::default(),
             limits: Limits::default(),
             calls: Calls::default(),
+            services: BTreeMap::new(),
             retention: Retention::default(),
             compression: Compression::default(),
             times: Times::default(),
@@ -273,6 +322,18 @@ impl Default for Calls {
             waiting: 10_000,
             services: 10_000,
             services_per_session: 64,
+        }
+    }
+}
+
+impl Default for HttpService {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            secret: Secret::default(),
+            concurrency: 16,
+            repeatable: false,
+            timeout_ms: 0,
         }
     }
 }
@@ -486,6 +547,11 @@ impl Config {
             certificate.as_os_str().is_empty() == key.as_os_str().is_empty(),
             "tls.certificate and tls.key go together: set both, or none"
         );
+        for (name, service) in &self.services {
+            service
+                .check(name)
+                .with_context(|| format!("services.{name} is wrong"))?;
+        }
         self.trusted_proxies()?;
         Ok(())
     }
@@ -556,6 +622,28 @@ impl Config {
     }
 }
 
+impl HttpService {
+    fn check(&self, name: &str) -> anyhow::Result<()> {
+        if let Err(reason) = ServiceName::parse(name) {
+            anyhow::bail!("the name of a service {reason}");
+        }
+        let concurrency = self.concurrency;
+        anyhow::ensure!(
+            (1..=Serve::MAX).contains(&concurrency.into()),
+            "concurrency is {concurrency} and must be from 1 to {}",
+            Serve::MAX
+        );
+        let most = Question::MAX_TIMEOUT_MS;
+        let timeout = self.timeout_ms;
+        anyhow::ensure!(
+            timeout <= most,
+            "timeout_ms is {timeout} and must be from 0 to {most}"
+        );
+        self.uri()?;
+        Ok(())
+    }
+}
+
 impl Keep {
     /// The limits, for the store.
     fn limits(self) -> store::Keep {
@@ -606,6 +694,30 @@ mod tests {
     }
 
     #[test]
+    fn the_services_that_the_shipped_file_shows_can_be() {
+        // Those in comments, by their defaults.
+        let (_, commented) = SHIPPED.split_once("# [services.cafe]").unwrap();
+        let (commented, _) = commented.split_once("\n\n").unwrap();
+        let lines = commented.lines().filter_map(|line| line.strip_prefix("# "));
+        let settings: Vec<_> = lines.filter(|line| line.contains(" = ")).collect();
+        let service: HttpService = toml::from_str(&settings.join("\n")).unwrap();
+        service.check("cafe").unwrap();
+        let shown = HttpService {
+            url: service.url.clone(),
+            ..HttpService::default()
+        };
+        assert_eq!(service, shown);
+        let debug = format!("{service:?}");
+        assert_eq!(settings.len(), debug.matches(": ").count(), "{debug}");
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let debug = format!("{:?}", Secret::from("커피".to_owned()));
+        assert!(!debug.contains("커피"), "{debug}");
+    }
+
+    #[test]
     fn an_error_names_the_file_the_line_and_the_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("madang.toml");
@@ -633,6 +745,24 @@ mod tests {
             ),
             ("[proxy]\nheader = \"via\"\n", "x-forwarded-for"),
             ("[tls]\nkey = \"key.pem\"\n", "tls.certificate and tls.key"),
+            ("[services.cafe]\nport = 1\n", "port"),
+            ("[services.cafe]\n", "services.cafe is wrong: url is ''"),
+            (
+                "[services.cafe]\nurl = \"cafe:80\"\n",
+                "services.cafe is wrong: url is 'cafe:80' and must be",
+            ),
+            (
+                "[services.cafe]\nurl = \"http://a\"\nconcurrency = 0\n",
+                "services.cafe is wrong: concurrency is 0 and must be from 1",
+            ),
+            (
+                "[services.cafe]\nurl = \"http://a\"\ntimeout_ms = 99999999\n",
+                "services.cafe is wrong: timeout_ms is 99999999",
+            ),
+            (
+                "[services.\"the café\"]\nurl = \"http://a\"\n",
+                "services.the café is wrong: the name of a service must not contain",
+            ),
             ("[limits\n", "line 1"),
         ] {
             std::fs::write(&path, text).unwrap();

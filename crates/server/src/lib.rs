@@ -1,12 +1,14 @@
 //! The program `madang`: rooms over WebSocket and HTTP, stored in one file.
 //!
-//! [`serve::Server`] is the one door: opened with a configuration, run until told to stop. Behind it:
+//! [`Server`] is the one door: opened with a configuration, run until told to stop. Other programs embed it so,
+//! with [services](services) that are functions of theirs, and [pages](Server::router) of their own. Behind it:
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`config`] | everything that can be set |
 //! | `chat` | the WebSocket endpoint: commands in, replies out |
 //! | `calls` | calls: who asks, who answers, what waits |
+//! | [`services`] | services that are part of the program: functions, HTTP backends |
 //! | `live` | rooms with someone in them: their topics and presence |
 //! | `journal` | everything that is written: one thread, one transaction for all that waits |
 //! | `reads` | everything that is read from the database |
@@ -36,7 +38,14 @@ mod reads;
 mod refused;
 mod rest;
 pub mod serve;
+pub mod services;
 pub mod talk;
 mod turns;
 pub mod upkeep;
 mod yard;
+
+pub use self::{
+    config::Config,
+    serve::Server,
+    services::{Asked, Failure, ServiceOptions},
+};

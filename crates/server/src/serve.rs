@@ -1,17 +1,29 @@
 //! `madang serve`: from a configuration to a running server, and back to nothing.
 
-use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
 use madang::{CloseCode, RingLimits};
+use serde::Serialize;
 use serde_json::json;
 use store::{LeftBehind, OpenCall, Recovery, Store};
 use tokio::sync::watch;
 
 use crate::{
-    admin::AdminToken, calls::Desk, chat::Chat, clock::now, config::Config, journal::Journal,
-    live::LiveRooms, page, reads::Reads, rest, turns::Turns, yard::Yard,
+    admin::AdminToken,
+    calls::Desk,
+    chat::Chat,
+    clock::now,
+    config::Config,
+    journal::Journal,
+    live::LiveRooms,
+    page,
+    reads::Reads,
+    rest,
+    services::{Asked, Failure, Service, ServiceOptions, Services},
+    turns::Turns,
+    yard::Yard,
 };
 
 /// A server that has its data and its port, and serves when it is [run](Server::run).
@@ -24,6 +36,9 @@ pub struct Server {
     recovery: Recovery,
     left: Vec<LeftBehind>,
     calls: Vec<OpenCall>,
+    /// What is wrong with one is told when the server runs.
+    services: Vec<anyhow::Result<Service>>,
+    pages: Router,
 }
 
 impl Server {
@@ -47,6 +62,14 @@ impl Server {
         let left = readers.left_behind(config.presence_settings().grace)?;
         let calls = readers.open_calls()?;
         let admin = AdminToken::open(&config.data)?;
+        let limit = config.limits.message_bytes;
+        let services = config.services.iter();
+        let services = services
+            .map(|(name, service)| {
+                Service::http(name, service, limit)
+                    .with_context(|| format!("services.{name} is wrong"))
+            })
+            .collect();
         Ok(Self {
             transport,
             config,
@@ -56,7 +79,46 @@ impl Server {
             recovery,
             left,
             calls,
+            services,
+            pages: Router::new(),
         })
+    }
+
+    /// Has calls to the service `name` answered by a function: see [`services`](crate::services).
+    ///
+    /// Sessions may serve the same name beside it; they share its calls. `access.serve` is about them alone.
+    #[must_use]
+    pub fn service<F, A, T>(self, name: &str, function: F) -> Self
+    where
+        F: Fn(Asked) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<T, Failure>> + Send + 'static,
+        T: Serialize,
+    {
+        self.service_with(name, ServiceOptions::default(), function)
+    }
+
+    /// The same, with options. A name or an option that cannot be is an error of [`run`](Self::run).
+    #[must_use]
+    pub fn service_with<F, A, T>(mut self, name: &str, options: ServiceOptions, function: F) -> Self
+    where
+        F: Fn(Asked) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<T, Failure>> + Send + 'static,
+        T: Serialize,
+    {
+        let limit = self.config.limits.message_bytes;
+        self.services
+            .push(Service::new(name, options, limit, function));
+        self
+    }
+
+    /// Adds pages: the routes of an axum router. They come before Madang's own, so `/` can be another page;
+    /// of what they leave, `/ws`, `/api` and the rest, nothing changes. A fallback of the router is not used.
+    ///
+    /// Panics if a path is taken by an earlier one of these, as axum's own `merge` does.
+    #[must_use]
+    pub fn router(mut self, router: Router) -> Self {
+        self.pages = self.pages.merge(router.reset_fallback());
+        self
     }
 
     /// The URL of the page, on this machine.
@@ -75,12 +137,13 @@ impl Server {
     }
 
     /// Serves until `shutdown`, and then ends: sessions are closed with 1012 and asked to come back,
-    /// one after the other where there are many, the journal is written, the database is closed. From
-    /// `at_once` on no session is waited for.
+    /// one after the other where there are many, [services](crate::services) end what they are at, the
+    /// journal is written, the database is closed. From `at_once` on nothing of this is waited for but the
+    /// journal.
     ///
     /// # Errors
     ///
-    /// When the server cannot begin, or has to stop since the disk failed.
+    /// When the server cannot begin, as with a service that cannot be, or has to stop since the disk failed.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()>,
@@ -95,7 +158,10 @@ impl Server {
             recovery,
             left,
             calls,
+            services,
+            pages,
         } = self;
+        let services = services.into_iter().collect::<Result<_, _>>()?;
         if recovery.lost {
             tracing::warn!(
                 sessions = recovery.sessions,
@@ -130,10 +196,13 @@ impl Server {
         });
 
         let chat = Chat::mount(yard.clone());
-        let pages = Router::new()
+        let limit = yard.config.limits.message_bytes;
+        let services = Services::open(yard.desk.clone(), services, limit)?;
+        let own = Router::new()
             .merge(page::router())
             .merge(rest::router(yard.clone(), chat.sessions()))
             .fallback(page::not_found);
+        let pages = pages.fallback_service(own);
         let times = &yard.config.times;
         let reason = json!({"retry_after_ms": times.restart_spread_ms}).to_string();
         let transport = transport
@@ -154,11 +223,21 @@ impl Server {
             }
             yard.turns.close();
             yard.ending.send_replace(true);
+            services.close();
+        };
+        let close_time = Duration::from_millis(times.close_ms);
+        let ending = async {
+            let services = async {
+                services.end(close_time).await;
+                io::Result::Ok(())
+            };
+            tokio::try_join!(transport.run_until(end), services)
         };
         tokio::select! {
-            ended = transport.run_until(end) => ended?,
+            ended = ending => { ended?; }
             () = at_once => tracing::warn!("told to end at once; sessions are left as they are"),
         }
+        drop(services);
         yard.journal.close().await;
         tracing::info!("closed");
         match failed {

@@ -37,10 +37,10 @@ export class Server {
     return path.join(this.#folder, 'data');
   }
 
-  /** Starts it, on the data that an earlier one has left. */
-  async again() {
+  /** Starts it, on the data that an earlier one has left, and on a free port or this one. */
+  async again(port = 0) {
     assert.ok(process.env.MADANG_BIN, 'MADANG_BIN must be the path of the program madang');
-    const args = ['serve', '--listen', '127.0.0.1:0', '--data', this.#data, '--config', this.#configuration];
+    const args = ['serve', '--listen', `127.0.0.1:${port}`, '--data', this.#data, '--config', this.#configuration];
     this.#child = spawn(process.env.MADANG_BIN, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stderr.on('data', (chunk) => {
       this.#log = (this.#log + chunk).slice(-4000);

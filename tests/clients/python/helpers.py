@@ -36,13 +36,13 @@ class Server:
         (self._folder / "madang.toml").write_text(config)
         self.again()
 
-    def again(self):
-        """Starts it, on the data that an earlier one has left."""
+    def again(self, port=0):
+        """Starts it, on the data that an earlier one has left, and on a free port or this one."""
         program = os.environ.get("MADANG_BIN")
         assert program, "MADANG_BIN must be the path of the program madang"
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "serve", "--listen", "127.0.0.1:0", "--data", self._folder / "data"]
+                [program, "serve", "--listen", f"127.0.0.1:{port}", "--data", self._folder / "data"]
                 + ["--config", self._folder / "madang.toml"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::error::ErrorCode;
 use crate::event::{Content, EventKind};
-use crate::names::{Key, UserId, UserName};
+use crate::names::{Key, MethodName, ServiceName, UserId, UserName};
 use crate::presence::Occupant;
 use serde_json::value::RawValue;
 
@@ -305,14 +305,16 @@ fn what_is_said_of_calls_is_written_as_the_protocol_shows() {
     let data = || Data(RawValue::from_string(r#"{"a": 1}"#.to_owned()).unwrap());
     let id = || RequestId::Number(3);
     let service = || ServiceName::parse("cafe").unwrap();
-    let request = |again| ServerMessage::Request {
-        call,
-        service: service(),
-        method: MethodName::parse("order").unwrap(),
-        params: data(),
-        from: user("u_1", true),
-        timeout_ms: 59_990,
-        again,
+    let request = |again| {
+        ServerMessage::Request(CallRequest {
+            call,
+            service: service(),
+            method: MethodName::parse("order").unwrap(),
+            params: data(),
+            from: user("u_1", true),
+            timeout_ms: 59_990,
+            again,
+        })
     };
     let ok = |reply| ServerMessage::Ok { id: id(), reply };
     let failure = Failure::parse("sold_out", "없어요").unwrap();

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use calls::WorkerId;
 use madang::Session;
 use rooms::{
-    Answer, Call, CallId, Data, Error, ErrorCode, Question, Reply, Serve, ServerMessage,
-    ServiceName, Ticket,
+    Answer, Call, CallId, CallRequest, Data, Error, ErrorCode, Question, Reply, Serve,
+    ServerMessage, ServiceName, Ticket,
 };
 
 use super::{
@@ -119,16 +119,8 @@ struct ServingSession(Session<Visit>);
 
 impl Worker for ServingSession {
     fn request(&self, call: Arc<Call>, timeout: Duration, again: bool) {
-        let request = ServerMessage::Request {
-            call: call.id,
-            service: call.service.clone(),
-            method: call.method.clone(),
-            params: call.params.clone(),
-            from: call.from.clone(),
-            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
-            again,
-        };
-        say(&self.0, &request);
+        let request = CallRequest::new(&call, timeout, again);
+        say(&self.0, &ServerMessage::Request(request));
     }
 
     fn cancelled(&self, call: CallId) {
