@@ -11,6 +11,7 @@
 
 mod bare;
 mod clock;
+mod comparison;
 mod crowd;
 mod idle;
 mod latency;
