@@ -1,0 +1,175 @@
+//! Callers and services of one run with one server.
+
+use std::{cell::RefCell, convert::Infallible, net::SocketAddr, rc::Rc, time::Duration};
+
+use anyhow::Context;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    link::Link,
+    protocol::{Heard, Protocol},
+    tally::{Caller, Tally},
+};
+use crate::{
+    clock::Clock,
+    comparison::Run,
+    process::{self, Usage},
+    sessions,
+};
+
+/// Before it is measured.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// How long the last answers may take to come.
+const LATE: Duration = Duration::from_secs(30);
+/// Between two looks at whether they have come.
+const LOOK: Duration = Duration::from_millis(10);
+/// After the last answer: what is doubled may come yet.
+const QUIET: Duration = Duration::from_millis(300);
+
+pub(super) struct Load {
+    pub(super) callers: usize,
+    /// Calls of each caller.
+    pub(super) in_flight: u64,
+    pub(super) services: u64,
+    pub(super) seconds: u32,
+}
+
+type Shared = Rc<RefCell<Tally>>;
+
+impl Load {
+    pub(super) fn title(&self) -> String {
+        let Self {
+            callers,
+            in_flight,
+            services,
+            ..
+        } = self;
+        format!("{callers} × {in_flight} calls in flight, services: {services}")
+    }
+
+    /// Loads the server at `address`, the process `server`.
+    pub(super) async fn measure<P: Protocol>(
+        &self,
+        address: SocketAddr,
+        server: u32,
+    ) -> anyhow::Result<Run> {
+        let services = usize::try_from(self.services)?;
+        let services = sessions::open_all(services, |number| P::open_service(address, number));
+        let services = services.await.context("a service")?;
+        let callers = sessions::open_all(self.callers, |number| P::open_caller(address, number));
+        let callers = callers.await.context("a caller")?;
+
+        let (shared, clock) = (Shared::default(), Clock::start());
+        let mut tasks = JoinSet::new();
+        for service in services {
+            tasks.spawn_local(answer::<P>(service, shared.clone()));
+        }
+        for (number, caller) in callers.into_iter().enumerate() {
+            let (shared, in_flight) = (shared.clone(), self.in_flight);
+            tasks.spawn_local(ask::<P>(caller, number, in_flight, clock, shared));
+        }
+        // No connection ends but by an error.
+        tokio::select! {
+            run = self.watch(server, &shared) => run,
+            Some(ended) = tasks.join_next() => match ended?? {},
+        }
+    }
+
+    async fn watch(&self, server: u32, shared: &Shared) -> anyhow::Result<Run> {
+        sleep(WARM_UP).await;
+        let began = Instant::now();
+        let usage = Usage::now(server)?;
+        shared.borrow_mut().measuring = true;
+        sleep(Duration::from_secs(self.seconds.into())).await;
+        shared.borrow_mut().measuring = false;
+        let usage = Usage::now(server)?.since(usage);
+        let took = began.elapsed();
+        let resident = process::resident(server)?;
+
+        shared.borrow_mut().ended = true;
+        let answered = timeout(LATE, async {
+            while shared.borrow().outstanding() > 0 {
+                sleep(LOOK).await;
+            }
+        });
+        let answered = answered.await.is_ok();
+        let (asked, lost) = {
+            let tally = shared.borrow();
+            (tally.asked(), tally.outstanding())
+        };
+        anyhow::ensure!(
+            answered,
+            "{lost} of {asked} calls are not answered {LATE:?} after the last was made"
+        );
+        sleep(QUIET).await;
+        let mut tally = shared.borrow_mut();
+        tally.check()?;
+
+        let count = tally.latencies.count() as f64;
+        let latencies = &mut tally.latencies;
+        Ok(Run::default()
+            .compare("calls a second", count / took.as_secs_f64())
+            .note("p50, ms", latencies.percentile(50.0))
+            .compare("p99, ms", latencies.percentile(99.0))
+            .compare("CPU µs per call", usage.server.as_secs_f64() * 1e6 / count)
+            .compare("resident MiB", resident as f64 / f64::from(1 << 20))
+            .usage(usage, took))
+    }
+}
+
+/// A caller: makes the next call when one is answered.
+async fn ask<P: Protocol>(
+    mut link: Link,
+    caller: usize,
+    in_flight: u64,
+    clock: Clock,
+    shared: Shared,
+) -> anyhow::Result<Infallible> {
+    let mut calls = Caller::new(caller);
+    for _ in 0..in_flight {
+        let (number, params) = calls.ask(clock, &mut shared.borrow_mut());
+        P::call(caller, number, params, &mut link.out);
+    }
+    loop {
+        link.flush().await?;
+        link.hear::<P>(|heard, out| {
+            let tally = &mut shared.borrow_mut();
+            match heard {
+                Heard::Answer { number, result } => {
+                    calls.answer(number, result, clock, tally)?;
+                    if !tally.ended {
+                        let (number, params) = calls.ask(clock, tally);
+                        P::call(caller, number, params, out);
+                    }
+                }
+                Heard::Ticket { number } => calls.ticket(number)?,
+                Heard::Other => {}
+                other => anyhow::bail!("a caller was told {other:?}"),
+            }
+            Ok(())
+        })
+        .await?;
+    }
+}
+
+/// A service: the answer is the question.
+async fn answer<P: Protocol>(mut link: Link, shared: Shared) -> anyhow::Result<Infallible> {
+    loop {
+        link.hear::<P>(|heard, out| {
+            match heard {
+                Heard::Request { to, params } => {
+                    shared.borrow_mut().request();
+                    P::respond(to, params, out);
+                }
+                Heard::Other => {}
+                other => anyhow::bail!("a service was told {other:?}"),
+            }
+            Ok(())
+        })
+        .await?;
+        link.flush().await?;
+    }
+}
