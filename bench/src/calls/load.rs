@@ -20,9 +20,9 @@ use crate::{
     sessions,
 };
 
-/// Before it is measured.
+/// Before it is measured, at least; and as many calls as are in flight are answered.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How long the last answers may take to come.
+/// How long the first, and the last, answers may take to come.
 const LATE: Duration = Duration::from_secs(30);
 /// Between two looks at whether they have come.
 const LOOK: Duration = Duration::from_millis(10);
@@ -79,7 +79,16 @@ impl Load {
     }
 
     async fn watch(&self, server: u32, shared: &Shared) -> anyhow::Result<Run> {
-        sleep(WARM_UP).await;
+        let at_first = self.callers as u64 * self.in_flight;
+        let warm_up = timeout(LATE, async {
+            sleep(WARM_UP).await;
+            while shared.borrow().answered() < at_first {
+                sleep(LOOK).await;
+            }
+        });
+        warm_up
+            .await
+            .with_context(|| format!("the first {at_first} calls are not answered in {LATE:?}"))?;
         let began = Instant::now();
         let usage = Usage::now(server)?;
         shared.borrow_mut().measuring = true;
@@ -109,6 +118,11 @@ impl Load {
         tally.check()?;
 
         let count = tally.latencies.count() as f64;
+        anyhow::ensure!(
+            count > 0.0,
+            "no call was answered in {} s: measure for longer (--seconds)",
+            self.seconds
+        );
         let latencies = &mut tally.latencies;
         Ok(Run::default()
             .compare("calls a second", count / took.as_secs_f64())

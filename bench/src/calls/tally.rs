@@ -27,6 +27,10 @@ impl Tally {
         self.asked - self.answered
     }
 
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
+    }
+
     pub(super) fn asked(&self) -> u64 {
         self.asked
     }

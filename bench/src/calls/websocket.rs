@@ -8,6 +8,7 @@ use super::{link::Link, protocol::shown};
 const MASK: [u8; 4] = [0x5A, 0x17, 0xC3, 0x9E];
 /// FIN, and the opcode.
 const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8A;
 
@@ -55,9 +56,18 @@ pub(super) fn split(input: &[u8]) -> anyhow::Result<Option<(Message<'_>, usize)>
         TEXT => Message::Text(payload),
         PING => Message::Ping(payload),
         PONG => Message::Pong,
+        CLOSE => anyhow::bail!("the server closed with {}", close(payload)),
         _ => anyhow::bail!("the server sent a frame that begins with {first:#04x}"),
     };
     Ok(Some((message, header + length)))
+}
+
+/// The code and the reason of a close (RFC 6455 §5.5.1).
+fn close(payload: &[u8]) -> String {
+    match payload.split_first_chunk() {
+        Some((&code, reason)) => format!("{}: {}", u16::from_be_bytes(code), shown(reason)),
+        None => "no code".to_owned(),
+    }
 }
 
 /// Appends a text message, whose payload is `parts` one after the other.
@@ -139,5 +149,7 @@ mod tests {
         for bytes in [b"\x88\x00", b"\x01\x00", b"\x82\x00", b"\x81\x80"] {
             assert!(split(bytes).is_err());
         }
+        let close = split(b"\x88\x05\x03\xE9bye").unwrap_err();
+        assert_eq!(close.to_string(), "the server closed with 1001: bye");
     }
 }
