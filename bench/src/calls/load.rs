@@ -64,12 +64,20 @@ impl Load {
 
         let (shared, clock) = (Shared::default(), Clock::start());
         let mut tasks = JoinSet::new();
-        for service in services {
-            tasks.spawn_local(answer::<P>(service, shared.clone()));
+        for (number, service) in services.into_iter().enumerate() {
+            let answering = answer::<P>(service, shared.clone());
+            tasks.spawn_local(async move {
+                let ended = answering.await;
+                ended.with_context(|| format!("service {number}"))
+            });
         }
         for (number, caller) in callers.into_iter().enumerate() {
             let (shared, in_flight) = (shared.clone(), self.in_flight);
-            tasks.spawn_local(ask::<P>(caller, number, in_flight, clock, shared));
+            let asking = ask::<P>(caller, number, in_flight, clock, shared);
+            tasks.spawn_local(async move {
+                let ended = asking.await;
+                ended.with_context(|| format!("caller {number}"))
+            });
         }
         // No connection ends but by an error.
         tokio::select! {
