@@ -4,6 +4,7 @@ use std::{cell::RefCell, convert::Infallible, net::SocketAddr, rc::Rc, time::Dur
 
 use anyhow::Context;
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
@@ -56,29 +57,33 @@ impl Load {
         address: SocketAddr,
         server: u32,
     ) -> anyhow::Result<Run> {
-        let services = usize::try_from(self.services)?;
-        let services = sessions::open_all(services, |number| P::open_service(address, number));
-        let services = services.await.context("a service")?;
-        let callers = sessions::open_all(self.callers, |number| P::open_caller(address, number));
-        let callers = callers.await.context("a caller")?;
-
         let (shared, clock) = (Shared::default(), Clock::start());
-        let mut tasks = JoinSet::new();
-        for (number, service) in services.into_iter().enumerate() {
-            let answering = answer::<P>(service, shared.clone());
-            tasks.spawn_local(async move {
+        // Each is read as soon as it is open, so that none seems dead while others are opened.
+        let tasks = RefCell::new(JoinSet::new());
+        let services = sessions::open_all(usize::try_from(self.services)?, async |number| {
+            let link = P::open_service(address, number).await?;
+            let answering = answer::<P>(link, shared.clone());
+            tasks.borrow_mut().spawn_local(async move {
                 let ended = answering.await;
                 ended.with_context(|| format!("service {number}"))
             });
-        }
-        for (number, caller) in callers.into_iter().enumerate() {
-            let (shared, in_flight) = (shared.clone(), self.in_flight);
-            let asking = ask::<P>(caller, number, in_flight, clock, shared);
-            tasks.spawn_local(async move {
+            Ok(())
+        });
+        services.await.context("a service")?;
+        let (start, started) = watch::channel(());
+        let callers = sessions::open_all(self.callers, async |number| {
+            let link = P::open_caller(address, number).await?;
+            let (started, shared) = (started.clone(), shared.clone());
+            let asking = ask::<P>(link, number, self.in_flight, started, clock, shared);
+            tasks.borrow_mut().spawn_local(async move {
                 let ended = asking.await;
                 ended.with_context(|| format!("caller {number}"))
             });
-        }
+            Ok(())
+        });
+        callers.await.context("a caller")?;
+        start.send(())?;
+        let mut tasks = tasks.into_inner();
         // No connection ends but by an error.
         tokio::select! {
             run = self.watch(server, &shared) => run,
@@ -147,9 +152,18 @@ async fn ask<P: Protocol>(
     mut link: Link,
     caller: usize,
     in_flight: u64,
+    mut started: watch::Receiver<()>,
     clock: Clock,
     shared: Shared,
 ) -> anyhow::Result<Infallible> {
+    loop {
+        tokio::select! {
+            start = started.changed() => break start?,
+            // What it says is no answer yet.
+            heard = link.hear::<P>(|_, _| Ok(())) => heard?,
+        }
+        link.flush().await?;
+    }
     let mut calls = Caller::new(caller);
     for _ in 0..in_flight {
         let (number, params) = calls.ask(clock, &mut shared.borrow_mut());
