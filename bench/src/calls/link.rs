@@ -47,9 +47,17 @@ impl Link {
     /// Reads once, and takes every message that is whole; `take` may append to what is to be written.
     pub(super) async fn hear<P: Protocol>(
         &mut self,
-        mut take: impl FnMut(Heard<'_>, &mut Vec<u8>) -> anyhow::Result<()>,
+        take: impl FnMut(Heard<'_>, &mut Vec<u8>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         self.read().await?;
+        self.take::<P>(take)
+    }
+
+    /// Takes every message that has come whole.
+    fn take<P: Protocol>(
+        &mut self,
+        mut take: impl FnMut(Heard<'_>, &mut Vec<u8>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut at = 0;
         while let Some((heard, length)) = P::split(&self.input[at..])? {
             at += length;
@@ -67,12 +75,16 @@ impl Link {
         let step = async {
             let mut ready = false;
             self.flush().await?;
-            while !ready {
-                self.hear::<P>(|heard, _| {
+            loop {
+                // The first may have come with the answer to the handshake.
+                self.take::<P>(|heard, _| {
                     ready |= heard == Heard::Ready;
                     Ok(())
-                })
-                .await?;
+                })?;
+                if ready {
+                    break;
+                }
+                self.read().await?;
             }
             anyhow::Ok(())
         };
