@@ -7,10 +7,12 @@
 //! Deliberately not: a test (its figures depend on the machine), or a client of many machines.
 //!
 //! Start with [`rooms`], the main road; [`idle`], [`writers`], [`returning`], [`slow`] and [`crowd`] are the other scenarios. [`peers`]
-//! measures the library `madang` alone, beside others of its kind.
+//! measures the library `madang` alone, beside others of its kind, and [`calls`] the server's calls beside other ways to call.
 
 mod bare;
+mod calls;
 mod clock;
+mod comparison;
 mod crowd;
 mod idle;
 mod latency;
@@ -64,6 +66,8 @@ enum Scenario {
     Crowd(crowd::Settings),
     /// The library beside others: echo, a room, memory.
     Peers(peers::Settings),
+    /// Calls beside those of NATS and Socket.IO.
+    Calls(calls::Settings),
     /// `rooms`, `idle` and `writers` at their default sizes.
     All,
 }
@@ -123,6 +127,16 @@ async fn measure(cli: &Cli) -> anyhow::Result<Value> {
                 }
             }
             return Ok(json!(comparisons));
+        }
+        Scenario::Calls(settings) => {
+            let (comparisons, disk) = calls::measure(&cli.server, settings).await?;
+            if !cli.json {
+                for comparison in &comparisons {
+                    println!("{comparison}");
+                }
+                println!("{disk}");
+            }
+            return Ok(json!({ "comparisons": comparisons, "disk": disk }));
         }
         Scenario::All => {
             take(rooms::measure(&cli.server, &rooms::Settings::default()).await?);

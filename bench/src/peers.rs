@@ -9,9 +9,8 @@ mod echo;
 mod fan;
 mod frames;
 mod memory;
+mod peer;
 mod program;
-mod run;
-mod table;
 
 use std::path::Path;
 
@@ -19,16 +18,11 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use self::{
-    connection::Tls,
-    echo::Echo,
-    fan::Fan,
-    memory::Memory,
-    program::Program,
-    run::{Peer, Run},
-    table::Comparison,
+use self::{connection::Tls, echo::Echo, fan::Fan, memory::Memory, peer::Peer, program::Program};
+use crate::{
+    comparison::{Comparison, Run},
+    server,
 };
-use crate::server;
 
 /// What makes `madang-peers`.
 const BUILD: &str =

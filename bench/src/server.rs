@@ -117,6 +117,11 @@ impl Server {
         })
     }
 
+    /// As `127.0.0.1:40123`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The WebSocket address of `path`, which begins with a slash.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)

@@ -8,8 +8,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{connection::Connection, frames, program::Program, run::Run};
-use crate::{process::Usage, sessions};
+use super::{connection::Connection, frames, program::Program};
+use crate::{comparison::Run, process::Usage, sessions};
 
 /// Before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -82,7 +82,7 @@ impl Echo {
 
         let count = count as f64;
         let run = Run::default()
-            .cost(
+            .compare(
                 "CPU µs per message",
                 usage.server.as_secs_f64() * 1e6 / count,
             )

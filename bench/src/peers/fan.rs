@@ -17,9 +17,8 @@ use super::{
     connection::{Connection, hear},
     frames::{self, Replies},
     program::Program,
-    run::Run,
 };
-use crate::{process::Usage, sessions};
+use crate::{comparison::Run, process::Usage, sessions};
 
 /// Bytes of a message.
 const MESSAGE: usize = 128;
@@ -99,7 +98,7 @@ impl Fan {
         );
         let deliveries = f64::from(deliveries);
         Ok(Run::default()
-            .cost(
+            .compare(
                 "CPU µs per delivery",
                 usage.server.as_secs_f64() * 1e6 / deliveries,
             )

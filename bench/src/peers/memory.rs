@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::{sleep, timeout};
 
-use super::{connection::Connection, frames, program::Program, run::Run};
-use crate::{process, sessions};
+use super::{connection::Connection, frames, program::Program};
+use crate::{comparison::Run, process, sessions};
 
 /// Until buffers are given back.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -52,8 +52,8 @@ impl Memory {
         let after = grown()?;
         Ok(Some(
             Run::default()
-                .cost("bytes per idle connection", idle)
-                .cost("after an echo of 4 KiB each", after)
+                .compare("bytes per idle connection", idle)
+                .compare("after an echo of 4 KiB each", after)
                 .note("connections", self.connections as f64),
         ))
     }

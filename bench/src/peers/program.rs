@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{connection::Tls, run::Peer};
+use super::{connection::Tls, peer::Peer};
 
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(20);

@@ -1,13 +1,60 @@
-//! A scenario's runs side by side, as a table in Markdown.
+//! A scenario's runs with several servers side by side, as a table in Markdown.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::run::{Figure, Peer, Run};
-use crate::report::number;
+use crate::{process::Usage, report::number};
 
-/// One scenario, all libraries, all rounds.
+/// The peer that the others are compared with.
+const MADANG: &str = "madang";
+
+/// What a run came to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Run {
+    figures: Vec<Figure>,
+}
+
+/// A value, and what it is of.
+#[derive(Debug, Clone, Serialize)]
+struct Figure {
+    name: &'static str,
+    value: f64,
+    /// Whether madang's is compared with it.
+    compared: bool,
+}
+
+impl Run {
+    /// A figure that is compared.
+    pub(crate) fn compare(mut self, name: &'static str, value: f64) -> Self {
+        self.figures.push(Figure {
+            name,
+            value,
+            compared: true,
+        });
+        self
+    }
+
+    /// A figure that only says more.
+    pub(crate) fn note(mut self, name: &'static str, value: f64) -> Self {
+        self.figures.push(Figure {
+            name,
+            value,
+            compared: false,
+        });
+        self
+    }
+
+    /// What the processors did during `took`.
+    pub(crate) fn usage(self, usage: Usage, took: Duration) -> Self {
+        let share = |used: Duration| used.as_secs_f64() / took.as_secs_f64() * 100.0;
+        self.note("server, % of a core", share(usage.server))
+            .note("generator, %", share(usage.generator))
+            .note("others, %", share(usage.others))
+    }
+}
+
+/// One scenario, all peers, all rounds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
     scenario: String,
@@ -16,16 +63,16 @@ pub(crate) struct Comparison {
 
 #[derive(Debug, Serialize)]
 struct Runs {
-    peer: Peer,
-    /// By round; `None` where the library cannot do it.
+    peer: String,
+    /// By round; `None` where the peer cannot do it.
     runs: Vec<Option<Run>>,
 }
 
 impl Comparison {
-    pub(super) fn new(scenario: String, peers: &[Peer]) -> Self {
+    pub(crate) fn new(scenario: String, peers: &[impl fmt::Display]) -> Self {
         let runs = Vec::new();
-        let peers = peers.iter().map(|&peer| Runs {
-            peer,
+        let peers = peers.iter().map(|peer| Runs {
+            peer: peer.to_string(),
             runs: runs.clone(),
         });
         Self {
@@ -34,17 +81,18 @@ impl Comparison {
         }
     }
 
-    pub(super) fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         &self.scenario
     }
 
-    pub(super) fn add(&mut self, peer: Peer, run: Option<Run>) {
+    pub(crate) fn add(&mut self, peer: impl fmt::Display, run: Option<Run>) {
+        let peer = peer.to_string();
         if let Some(runs) = self.peers.iter_mut().find(|runs| runs.peer == peer) {
             runs.runs.push(run);
         }
     }
 
-    /// The figures' names, and whether each is a cost.
+    /// The figures' names, and whether each is compared.
     fn columns(&self) -> Vec<Figure> {
         let mut runs = self
             .peers
@@ -54,7 +102,7 @@ impl Comparison {
     }
 
     fn madang(&self) -> Option<&Runs> {
-        self.peers.iter().find(|runs| runs.peer == Peer::Madang)
+        self.peers.iter().find(|runs| runs.peer == MADANG)
     }
 }
 
@@ -114,24 +162,24 @@ impl fmt::Display for Comparison {
         write!(f, "| {} |", self.scenario)?;
         for column in &columns {
             write!(f, " {} |", column.name)?;
-            if column.cost {
+            if column.compared {
                 write!(f, " madang ÷ peer |")?;
             }
         }
         write!(f, "\n|---|")?;
         for column in &columns {
-            f.write_str(if column.cost { "---|---|" } else { "---|" })?;
+            f.write_str(if column.compared { "---|---|" } else { "---|" })?;
         }
         for runs in &self.peers {
             write!(f, "\n| {} |", runs.peer)?;
             for (index, column) in columns.iter().enumerate() {
                 let spread = Spread::of(runs.values(index).flatten());
-                match (spread, column.cost) {
+                match (spread, column.compared) {
                     (None, _) => f.write_str(" none |")?,
                     (Some(spread), true) => write!(f, " {spread} |")?,
                     (Some(spread), false) => write!(f, " {} |", number(spread.median))?,
                 }
-                if column.cost {
+                if column.compared {
                     match runs.ratio(self.madang(), index) {
                         Some(ratio) => write!(f, " {ratio} |")?,
                         None => f.write_str(" |")?,
@@ -149,11 +197,17 @@ mod tests {
 
     #[test]
     fn a_ratio_is_of_runs_of_the_same_round() {
-        let mut comparison = Comparison::new("echo".into(), &[Peer::Madang, Peer::Axum]);
+        let mut comparison = Comparison::new("echo".into(), &["madang", "axum"]);
         for (madang, axum) in [(1.0, 2.0), (3.0, 4.0), (8.0, 8.0)] {
-            let run = |value| Some(Run::default().cost("CPU", value).note("a second", 1000.0));
-            comparison.add(Peer::Axum, run(axum));
-            comparison.add(Peer::Madang, run(madang));
+            let run = |value| {
+                Some(
+                    Run::default()
+                        .compare("CPU", value)
+                        .note("a second", 1000.0),
+                )
+            };
+            comparison.add("axum", run(axum));
+            comparison.add("madang", run(madang));
         }
         assert_eq!(
             comparison.to_string(),
@@ -166,9 +220,9 @@ mod tests {
 
     #[test]
     fn what_a_library_cannot_do_is_none() {
-        let mut comparison = Comparison::new("deflate".into(), &[Peer::Madang, Peer::Axum]);
-        comparison.add(Peer::Madang, Some(Run::default().cost("CPU", 12.0)));
-        comparison.add(Peer::Axum, None);
+        let mut comparison = Comparison::new("deflate".into(), &["madang", "axum"]);
+        comparison.add("madang", Some(Run::default().compare("CPU", 12.0)));
+        comparison.add("axum", None);
         let table = comparison.to_string();
         assert!(
             table.contains("| madang | 12.0 (12.0–12.0) | |\n"),
@@ -179,8 +233,8 @@ mod tests {
 
     #[test]
     fn what_no_library_can_do_is_no_table() {
-        let mut comparison = Comparison::new("deflate".into(), &[Peer::Axum]);
-        comparison.add(Peer::Axum, None);
+        let mut comparison = Comparison::new("deflate".into(), &["axum"]);
+        comparison.add("axum", None);
         assert_eq!(comparison.to_string(), "deflate: none of them\n");
     }
 
