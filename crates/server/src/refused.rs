@@ -37,7 +37,8 @@ impl Refused {
             ErrorCode::Conflict | ErrorCode::Cancelled => StatusCode::CONFLICT,
             ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Busy | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            // Of a request itself; what a call is answered with has statuses of its own.
+            ErrorCode::Timeout => StatusCode::REQUEST_TIMEOUT,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
