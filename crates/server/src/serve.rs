@@ -205,7 +205,7 @@ impl Server {
             ending: watch::Sender::new(false),
         });
 
-        let lab = Lab::open(&yard.config);
+        let lab = Lab::open(&yard.config, yard.ending.subscribe());
         let chat = Chat::mount(yard.clone());
         let limit = yard.config.limits.message_bytes;
         let services = Services::open(yard.desk.clone(), services, limit)?;
@@ -244,14 +244,12 @@ impl Server {
                 io::Result::Ok(())
             };
             tokio::try_join!(transport.run_until(end), services)
-            lab.close();
         };
         tokio::select! {
             ended = ending => { ended?; }
             () = at_once => tracing::warn!("told to end at once; sessions are left as they are"),
         }
         drop(services);
-        lab.close();
         lab.end().await;
         yard.journal.close().await;
         tracing::info!("closed");

@@ -1,4 +1,4 @@
-//! What a browser sends: the headers of Chromium 156 for `fetch` and for `new WebSocket`, in its order.
+//! What a browser sends: the headers of Chromium 156 for `fetch` and for `new WebSocket`.
 //! `tests/browser` compares their names with those of the Chromium that it runs.
 
 /// Headers have the length that they have at a page of this host; no cookie is among them.

@@ -48,6 +48,7 @@ use tokio::{
     task::spawn_blocking,
     time::timeout,
 };
+use tracing::Instrument;
 use ulid::Ulid;
 
 use self::{lane::Told, plan::Plan};
@@ -72,12 +73,12 @@ pub(crate) struct Lab {
     compression: Compression,
     most: u32,
     places: Arc<Semaphore>,
-    closed: watch::Sender<bool>,
+    ending: watch::Receiver<bool>,
 }
 
 impl Lab {
-    /// Clears what a killed server may have left.
-    pub(crate) fn open(config: &Config) -> Arc<Self> {
+    /// Clears what a killed server may have left. Demonstrations end when the server does.
+    pub(crate) fn open(config: &Config, ending: watch::Receiver<bool>) -> Arc<Self> {
         let folder = config.data.join(FOLDER);
         forget(&folder);
         let most = config.limits.demonstrations;
@@ -86,7 +87,7 @@ impl Lab {
             compression: config.compression.clone(),
             most,
             places: Arc::new(Semaphore::new(most as usize)),
-            closed: watch::Sender::new(false),
+            ending,
         })
     }
 
@@ -111,12 +112,7 @@ impl Lab {
             .with_state(self.clone())
     }
 
-    /// Ends the demonstrations, and begins none.
-    pub(crate) fn close(&self) {
-        self.closed.send_replace(true);
-    }
-
-    /// Waits until nothing is left of those that were [closed](Self::close).
+    /// Waits until nothing is left of them, when the server ends.
     pub(crate) async fn end(&self) {
         let all = self.places.acquire_many(self.most);
         if timeout(Duration::from_secs(5), all).await.is_err() {
@@ -160,13 +156,14 @@ async fn demonstrate(
     plan: Plan,
     page: mpsc::Sender<Told>,
 ) {
-    let mut closed = lab.closed.subscribe();
+    let mut ending = lab.ending.clone();
     let folder = lab.folder.join(Ulid::generate().to_string());
     let (listens, address) = oneshot::channel();
     let (stop, stopped) = oneshot::channel();
     let config = config(&folder, lab.compression.clone());
     let runtime = Handle::current();
-    let server = spawn_blocking(move || runtime.block_on(serve(config, listens, stopped)));
+    let server = serve(config, listens, stopped).instrument(tracing::info_span!("demonstration"));
+    let server = spawn_blocking(move || runtime.block_on(server));
     let demonstration = async {
         // The sender is gone if the server could not begin; it says why.
         let address = address.await.map_err(io::Error::other)?;
@@ -179,7 +176,7 @@ async fn demonstrate(
             let _ = page.try_send(Told::Failed);
         },
         () = page.closed() => {}
-        _ = closed.wait_for(|closed| *closed) => {}
+        _ = ending.wait_for(|ending| *ending) => {}
     }
     drop((page, stop));
     match server.await {
