@@ -73,8 +73,9 @@ impl Plan {
         };
         match self.task {
             Task::Once => vec![line(300, true, 1)],
+            // At no time at which someone asks for news.
             Task::Talk => (0..6)
-                .map(|number| line(500 + 900 * number, number % 2 == 0, number + 1))
+                .map(|number| line(450 + 830 * number, number % 2 == 0, number + 1))
                 .collect(),
             Task::Wait => vec![line(5_300, false, 1)],
         }

@@ -161,7 +161,8 @@ async fn over_websocket(
         }
     }
     let goodbye = Close::new(CloseCode::NORMAL, "").payload();
-    lane.send("close", masked(Opcode::Close, &goodbye)?).await?;
+    lane.send("goodbye", masked(Opcode::Close, &goodbye)?)
+        .await?;
     loop {
         match lane.next_frame(name_frame)? {
             Some((8, _)) => break,
@@ -265,7 +266,7 @@ fn name_frame(opcode: u8, payload: &[u8]) -> &'static str {
         (1, Some("ok")) => "ok",
         (1, Some("message")) => "event",
         (1, Some("presence")) => "presence",
-        (8, _) => "close",
+        (8, _) => "goodbye",
         _ => "frame",
     }
 }
