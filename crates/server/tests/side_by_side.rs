@@ -126,6 +126,21 @@ fn a_server_that_ends_or_is_killed_leaves_nothing_of_a_demonstration() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn what_a_demonstration_opens_is_closed_again() {
+    let server = Server::start();
+    let opened = || {
+        let opened = server.open_files();
+        let of_it = opened.iter().filter(|path| path.contains("side-by-side"));
+        of_it.count()
+    };
+    let running = begin(&server);
+    assert_ne!(opened(), 0);
+    drop(running);
+    wait_until(|| opened() == 0);
+}
+
+#[test]
 fn where_it_is_turned_off_there_is_no_such_page() {
     let server = Server::start_with("[limits]\ndemonstrations = 0");
     let get = "GET /side-by-side HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";

@@ -43,7 +43,7 @@ use axum::{
 use futures_util::stream::unfold;
 use rooms::{Error, ErrorCode};
 use tokio::{
-    runtime::Handle,
+    runtime,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     task::spawn_blocking,
     time::timeout,
@@ -161,9 +161,7 @@ async fn demonstrate(
     let (listens, address) = oneshot::channel();
     let (stop, stopped) = oneshot::channel();
     let config = config(&folder, lab.compression.clone());
-    let runtime = Handle::current();
-    let server = serve(config, listens, stopped).instrument(tracing::info_span!("demonstration"));
-    let server = spawn_blocking(move || runtime.block_on(server));
+    let server = spawn_blocking(move || serve(config, listens, stopped));
     let demonstration = async {
         // The sender is gone if the server could not begin; it says why.
         let address = address.await.map_err(io::Error::other)?;
@@ -202,19 +200,26 @@ fn config(folder: &Path, compression: Compression) -> Config {
     config
 }
 
-async fn serve(
+/// Runs a server, on a runtime of its own: whatever a server leaves to the end of its program ends with it.
+fn serve(
     config: Config,
     listens: oneshot::Sender<SocketAddr>,
     stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("cannot make the folder {}", config.data.display()))?;
-    let server = Server::open(config).await?;
-    // Nobody waits for it if the server ends just now.
-    let _ = listens.send(server.address()?);
-    // The sender is dropped.
-    let stopped = async { _ = stopped.await };
-    server.run(stopped, pending()).await
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let serving = async {
+        let server = Server::open(config).await?;
+        // Nobody waits for it if the server ends just now.
+        let _ = listens.send(server.address()?);
+        // The sender is dropped.
+        let stopped = async { _ = stopped.await };
+        server.run(stopped, pending()).await
+    };
+    runtime.block_on(serving.instrument(tracing::info_span!("demonstration")))
 }
 
 /// Removes a folder, if it is there.
