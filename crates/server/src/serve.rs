@@ -127,7 +127,7 @@ impl Server {
     /// # Errors
     ///
     /// What the system says.
-    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.transport.local_addr()
     }
 

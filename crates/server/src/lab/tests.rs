@@ -1,10 +1,4 @@
 //! What is told is what went over the wire, and the documented figures are those measured.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what a test cannot go on without"
-)]
-
 use std::collections::BTreeMap;
 
 use websocket::{Decoder, Event, Limits, Opcode, Role, encode_masked};
@@ -73,7 +67,7 @@ fn sent(told: &[Told]) -> Vec<Sent<'_>> {
             way: *way,
             connection: *connection,
             direction: *direction,
-            what: *what,
+            what,
             part,
             totals: *totals,
             bytes,
