@@ -201,6 +201,8 @@ pub struct Limits {
     pub ring_bytes: usize,
     /// Writes that may wait for the disk; one more is answered `unavailable`.
     pub journal_queue: usize,
+    /// Runs of the page `/side-by-side` at a time, each with a small server of its own; 0: no such page.
+    pub demonstrations: u32,
 }
 
 /// How long what is stored is kept. What is not is deleted a little at a time.
@@ -353,6 +355,7 @@ impl Default for Limits {
             ring_events: 256,
             ring_bytes: 1024 * 1024,
             journal_queue: 16_384,
+            demonstrations: 2,
         }
     }
 }
@@ -476,6 +479,7 @@ impl Config {
                 1,
                 1 << 20,
             ),
+            ("limits.demonstrations", limits.demonstrations.into(), 0, 64),
             (
                 "calls.max_timeout_ms",
                 calls.max_timeout_ms,

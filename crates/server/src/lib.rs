@@ -14,6 +14,7 @@
 //! | `reads` | everything that is read from the database |
 //! | `rest` | the same rooms and calls over HTTP, and the register of sessions |
 //! | `page` | the chat page |
+//! | `lab` | the page `/side-by-side`: HTTP and WebSocket, what goes over the wire |
 //! | `turns` | sessions are let in at a steady rate |
 //! | `identity`, `admin` | who asks, and whether it is the admin |
 //! | `yard` | what WebSocket and REST share |
@@ -32,6 +33,7 @@ mod clock;
 pub mod config;
 mod identity;
 mod journal;
+mod lab;
 mod live;
 mod page;
 mod reads;

@@ -46,19 +46,18 @@ const FOR_EVERYONE: [(HeaderName, &str); 2] = [
 /// `/` is the page, `/assets/{name}` whatever it needs; `/madang.js` is the client, `/madang/{name}`
 /// what that imports.
 pub(crate) fn router() -> Router {
-    let page = |name: &str, request: &HeaderMap| serve(Page::get(name), request);
     let client =
         |name: &str, request: &HeaderMap| (FOR_EVERYONE, serve(Client::get(name), request));
     Router::new()
         .route(
             "/",
-            get(move |request: HeaderMap| async move { page("index.html", &request) }),
+            get(move |request: HeaderMap| async move { file("index.html", &request) }),
         )
         .route(
             "/assets/{name}",
             get(
                 move |Path(name): Path<String>, request: HeaderMap| async move {
-                    page(&name, &request)
+                    file(&name, &request)
                 },
             ),
         )
@@ -74,6 +73,11 @@ pub(crate) fn router() -> Router {
                 },
             ),
         )
+}
+
+/// A file of the page's folder.
+pub(crate) fn file(name: &str, request: &HeaderMap) -> Response {
+    serve(Page::get(name), request)
 }
 
 /// Answers for every address that is nobody's.

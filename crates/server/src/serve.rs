@@ -17,6 +17,7 @@ use crate::{
     clock::now,
     config::Config,
     journal::Journal,
+    lab::Lab,
     live::LiveRooms,
     page,
     reads::Reads,
@@ -121,13 +122,22 @@ impl Server {
         self
     }
 
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.transport.local_addr()
+    }
+
     /// The URL of the page, on this machine.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub fn url(&self) -> anyhow::Result<String> {
-        let mut address = self.transport.local_addr()?;
+        let mut address = self.address()?;
         if address.ip().is_unspecified() {
             address.set_ip([127, 0, 0, 1].into());
         }
@@ -195,11 +205,13 @@ impl Server {
             ending: watch::Sender::new(false),
         });
 
+        let lab = Lab::open(&yard.config, yard.ending.subscribe());
         let chat = Chat::mount(yard.clone());
         let limit = yard.config.limits.message_bytes;
         let services = Services::open(yard.desk.clone(), services, limit)?;
         let own = Router::new()
             .merge(page::router())
+            .merge(lab.router())
             .merge(rest::router(yard.clone(), chat.sessions()))
             .fallback(page::not_found);
         let pages = pages.fallback_service(own);
@@ -238,6 +250,7 @@ impl Server {
             () = at_once => tracing::warn!("told to end at once; sessions are left as they are"),
         }
         drop(services);
+        lab.end().await;
         yard.journal.close().await;
         tracing::info!("closed");
         match failed {

@@ -102,6 +102,16 @@ impl Server {
         );
     }
 
+    /// The paths of the files that it has open.
+    pub(crate) fn open_files(&self) -> Vec<String> {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        // One may be closed while they are looked at.
+        let paths = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        paths
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect()
+    }
+
     /// The most memory that it had at a time, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
