@@ -74,7 +74,7 @@ pub(crate) struct Desk {
     this: Weak<Self>,
     state: Mutex<State>,
     /// Something is due sooner than the timer knows.
-    sooner: Notify,
+    sooner: Arc<Notify>,
     /// Callers that are no sessions.
     callers: AtomicU64,
 }
@@ -126,10 +126,10 @@ impl Desk {
                 timer: None,
                 last: CallId::new(today, 0),
             }),
-            sooner: Notify::new(),
+            sooner: Arc::default(),
             callers: AtomicU64::new(0),
         });
-        tokio::spawn(keep_time(Arc::downgrade(&desk)));
+        tokio::spawn(keep_time(Arc::downgrade(&desk), desk.sooner.clone()));
         desk
     }
 
@@ -483,14 +483,19 @@ impl State {
     }
 }
 
-/// Ends what is over its time, for as long as there is a desk.
-async fn keep_time(desk: Weak<Desk>) {
-    while let Some(desk) = desk.upgrade() {
-        let due = desk.tick();
+/// Ends what is over its time, for as long as there is a desk: it keeps nobody from closing it.
+async fn keep_time(desk: Weak<Desk>, sooner: Arc<Notify>) {
+    while let Some(due) = desk.upgrade().map(|desk| desk.tick()) {
         tokio::select! {
             () = sleep_until(due.unwrap_or_else(far).into()) => {}
-            () = desk.sooner.notified() => {}
+            () = sooner.notified() => {}
         }
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.sooner.notify_one();
     }
 }
 
