@@ -12,7 +12,7 @@ import { launch, Server } from './helpers.mjs';
 const WITHIN_MS = 20_000;
 const ORDERED = ['coffee', 'bread', 'smoothie'];
 const BY_READINESS = ['bread', 'smoothie', 'coffee'];
-const NAMES = { '☕ 커피': 'coffee', '🍞 빵': 'bread', '🥤 스무디': 'smoothie' };
+const NAMES = { '☕\uFE0F 커피': 'coffee', '🍞 빵': 'bread', '🥤 스무디': 'smoothie' };
 
 describe('the café', { timeout: 300_000 }, () => {
   /** @type {Server} */
@@ -61,7 +61,7 @@ describe('the café', { timeout: 300_000 }, () => {
   const chooseBarista = (page) => page.locator('input[name=maker][value=counter]').check();
   /** The barista's window, as it opens from the customer's. */
   const openCounter = async (page) => {
-    const [barista] = await Promise.all([page.context().waitForEvent('page'), page.locator('.makers a').click()]);
+    const [barista] = await Promise.all([page.context().waitForEvent('page'), page.locator('#open-counter').click()]);
     await isConnected(barista);
     return barista;
   };

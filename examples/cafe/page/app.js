@@ -79,6 +79,8 @@ function start(names) {
   }
   showVerdict();
   requestAnimationFrame(draw);
+  // On a phone it would happen out of sight.
+  if (byId('ways').getBoundingClientRect().top > innerHeight / 2) byId('ways').scrollIntoView();
 }
 
 const running = () => Object.values(runs).filter((run) => run !== null && !run.isOver);

@@ -1,6 +1,6 @@
 /** What there is. How long it takes the kitchen is written in `main.rs`. */
 export const MENU = [
-  { item: 'coffee', sign: '☕', seconds: 3 },
+  { item: 'coffee', sign: '☕\uFE0F', seconds: 3 },
   { item: 'bread', sign: '🍞', seconds: 1 },
   { item: 'smoothie', sign: '🥤', seconds: 2 },
 ];
