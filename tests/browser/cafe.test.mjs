@@ -74,9 +74,9 @@ describe('the café', { timeout: 300_000 }, () => {
     assert.deepEqual(await cameOut(page, 'sync'), ORDERED);
     assert.deepEqual(await cameOut(page, 'async'), BY_READINESS);
     const [sync, async] = [await total(page, 'sync'), await total(page, 'async')];
-    // 3 + 1 + 2 s, and the longest of them.
+    // 3 + 1 + 2 s; and no less than the longest of them, and less than all together, however busy the machine is.
     assert.ok(sync >= 6, `${sync} s`);
-    assert.ok(async >= 3 && async < 5, `${async} s`);
+    assert.ok(async >= 3 && async < 6, `${async} s`);
     await page.locator('#verdict', { hasText: '달라진 것은 기다리는 방법뿐이에요' }).waitFor();
     const heard = await page.locator('#heard p').allTextContents();
     assert.equal(heard.length, 6);
@@ -99,7 +99,7 @@ describe('the café', { timeout: 300_000 }, () => {
     assert.deepEqual(sync.items, ORDERED);
     assert.deepEqual(async.items, BY_READINESS);
     assert.ok(sync.seconds >= 6, `${sync.seconds} s`);
-    assert.ok(async.seconds >= 3 && async.seconds < 5, `${async.seconds} s`);
+    assert.ok(async.seconds >= 3 && async.seconds < 6, `${async.seconds} s`);
   });
 
   it('says that nobody is at the counter, and then has a barista make things by hand', async () => {
@@ -153,15 +153,14 @@ describe('the café', { timeout: 300_000 }, () => {
 
   it('takes more orders in the middle of it', async () => {
     const page = await enter();
-    const [, bread] = await page.locator('#menu button').all();
-    for (const other of ['커피 빼기', '스무디 빼기']) await page.getByRole('button', { name: other }).click();
+    for (const other of ['빵 빼기', '스무디 빼기']) await page.getByRole('button', { name: other }).click();
     await page.locator('#run-both').click();
-    await is(page, 'async', 'bread', 'making');
-    await bread.click();
+    await is(page, 'async', 'coffee', 'making');
+    await page.getByRole('button', { name: '빵 1초' }).click();
     await Promise.all([isOver(page, 'sync'), isOver(page, 'async')]);
-    assert.deepEqual(await cameOut(page, 'sync'), ['bread', 'bread']);
-    assert.deepEqual(await cameOut(page, 'async'), ['bread', 'bread']);
-    assert.ok(await total(page, 'sync') >= 2);
+    assert.deepEqual(await cameOut(page, 'sync'), ['coffee', 'bread']);
+    assert.deepEqual((await cameOut(page, 'async')).toSorted(), ['bread', 'coffee']);
+    assert.ok(await total(page, 'sync') >= 4);
   });
 
   it('rings when the line is cut in the middle of it, by its button', async () => {
@@ -181,7 +180,7 @@ describe('the café', { timeout: 300_000 }, () => {
     try {
       const page = await enter({ url: `${network.url}/` });
       await page.locator('#run-both').click();
-      await Promise.all([is(page, 'sync', 'coffee', 'making'), is(page, 'async', 'smoothie', 'making')]);
+      await Promise.all([is(page, 'sync', 'coffee', 'making'), is(page, 'async', 'coffee', 'making')]);
       network.goDown();
       await page.locator('#state', { hasText: '연결이 끊겼어요' }).waitFor();
       network.isDown = false;

@@ -43,6 +43,8 @@ const maker = () => /** @type {HTMLInputElement} */ (document.querySelector('inp
 const ways = { sync: oneAfterTheOther, async: withBuzzers };
 /** @type {{ sync: Run|null, async: Run|null }} */
 const runs = { sync: null, async: null };
+/** The service that each of them asks. */
+const askedOf = { sync: '', async: '' };
 /** @type {{ [name in 'sync'|'async']: WayView }} */
 const views = {
   sync: makeView('sync'),
@@ -75,6 +77,7 @@ function start(names) {
       (order) => ended(name, order),
     );
     runs[name] = run;
+    askedOf[name] = service;
     for (const item of tray.items) run.add(item);
   }
   showVerdict();
@@ -118,11 +121,12 @@ function say(sentence) {
   byId('heard').append(element('p', {}, sentence));
 }
 
-/** Once both ways have served the same things. */
+/** Once both ways have served the same things, made by the kitchen: a barista takes the time that it takes. */
 function showVerdict() {
   const { sync, async } = runs;
   const items = (/** @type {Run} */ run) => run.served.map(({ item }) => item).toSorted().join();
-  const isTold = sync?.isOver && async?.isOver && sync.served.length > 0 && items(sync) === items(async);
+  const isFair = askedOf.sync === 'cafe' && askedOf.async === 'cafe';
+  const isTold = isFair && sync?.isOver && async?.isOver && sync.served.length > 0 && items(sync) === items(async);
   byId('verdict').hidden = !isTold;
   if (!isTold) return;
   const [one, other] = [sync, async].map((run) => run.until - run.startedAt);

@@ -38,12 +38,11 @@ time (
   for item in coffee bread smoothie; do
     curl -s "$cafe/api/services/cafe/order?name=curl" \\
       --json '{"item":"'$item'"}' -H 'Prefer: respond-async' \\
-      -o /dev/null -w '%header{location} %header{madang-token}\\n'
+      -o /dev/null -w '%header{location}\\n'
   done | {
     # ${says.rings}
-    while read -r ticket token; do
-      curl -s "$cafe$ticket" -H "Authorization: Bearer $token" \\
-        -H 'Prefer: wait=30' -w '\\n' &
+    while read -r ticket; do
+      curl -s "$cafe$ticket" -H 'Prefer: wait=30' -w '\\n' &
     done
     wait
   }

@@ -55,8 +55,8 @@ const en = {
   'row.cancel': (/** @type {string} */ item) => `Cancel: ${item}`,
   'heard.served': (/** @type {string} */ item, /** @type {string} */ way) => `${way}: ${item} is served.`,
   'heard.failed': (/** @type {string} */ item, /** @type {string} */ way, /** @type {string} */ why) => `${way}: ${item}, ${why}.`,
-  'total.all': 'Until you had everything',
-  'total.waited': 'Waiting, all orders together',
+  'total.all': 'To have everything',
+  'total.waited': 'Waiting in all',
   'total.order': 'Came out as',
   'verdict.faster': (/** @type {string} */ sync, /** @type {string} */ async, /** @type {string} */ saved) =>
     `The same order: ${sync} one after the other, ${async} with buzzers. You got ${saved} back, and no one worked any faster: only the way of waiting was another.`,
@@ -160,7 +160,7 @@ const ko = {
   'heard.served': (item, way) => `${way}: ${item} 나왔습니다.`,
   'heard.failed': (item, way, why) => `${way}: ${item}, ${why}.`,
   'total.all': '다 받기까지',
-  'total.waited': '주문마다 기다린 시간의 합',
+  'total.waited': '기다린 시간의 합',
   'total.order': '나온 순서',
   'verdict.faster': (sync, async, saved) =>
     `똑같은 주문인데 차례대로는 ${sync}, 진동벨로는 ${async} 걸렸어요. ${saved}를 벌었지만 누구도 더 빨리 일하지 않았어요. 달라진 것은 기다리는 방법뿐이에요.`,
