@@ -3,10 +3,12 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -21,8 +23,13 @@ struct Running {
 
 impl Running {
     fn start(program: &str) -> Self {
+        Self::start_with(program, &[])
+    }
+
+    fn start_with(program: &str, arguments: &[&Path]) -> Self {
         let mut process = Command::new(program)
             .arg("127.0.0.1:0")
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");
@@ -205,6 +212,36 @@ async fn token_lets_in_who_has_one_from_pages_that_may() {
             (other, answer) => panic!("{query} {header:?}: not {answer:?} but {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn cafe_serves_first_what_is_ready_first() {
+    let data = tempfile::tempdir().unwrap();
+    let cafe = Running::start_with(env!("CARGO_BIN_EXE_cafe"), &[data.path()]);
+    let url = format!("ws://{}/ws?name=kang", cafe.host);
+    let (mut socket, _) = connect_async(url).await.unwrap();
+    for (id, item, seconds) in [(1, "coffee", 1.6), (2, "bread", 0.0), (3, "smoothie", 0.8)] {
+        let params = json!({"item": item, "seconds": seconds});
+        let order = json!({"type": "call", "id": id, "service": "cafe", "method": "order", "params": params});
+        socket.send(Message::text(order.to_string())).await.unwrap();
+    }
+    let cake = json!({"type": "call", "id": 4, "service": "cafe", "method": "order", "params": {"item": "cake"}});
+    socket.send(Message::text(cake.to_string())).await.unwrap();
+
+    let (mut served, mut refused, mut progress) = (Vec::new(), Vec::new(), 0);
+    while served.len() + refused.len() < 4 {
+        let message = lines(&mut socket, 1).await.remove(0);
+        let mut message: Value = serde_json::from_str(&message).unwrap();
+        match message["type"].as_str().unwrap() {
+            "ok" => served.push(message["result"]["item"].take()),
+            "error" => refused.push(message["code"].take()),
+            "progress" => progress += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(served, ["bread", "smoothie", "coffee"]);
+    assert_eq!(refused, ["not_on_the_menu"]);
+    assert!(progress > 0);
 }
 
 /// The next messages.

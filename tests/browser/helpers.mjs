@@ -12,22 +12,29 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const program = process.env.MADANG_BIN ?? path.join(root, 'target/debug/madang');
+/** What can be started, and how it is told where to listen and where to keep its data. */
+const PROGRAMS = {
+  madang: { file: process.env.MADANG_BIN ?? path.join(root, 'target/debug/madang'), args: (listen, data) => ['serve', '--listen', listen, '--data', data] },
+  cafe: { file: process.env.CAFE_BIN ?? path.join(root, 'target/debug/cafe'), args: (listen, data) => [listen, data] },
+};
 const START_WITHIN_MS = 20_000;
 
-/** The program `madang` on a port and a data folder of its own. */
+/** A program on a port and a data folder of its own. */
 export class Server {
+  #program;
   #child;
   #port = 0;
 
-  static async start() {
-    const server = new Server(await mkdtemp(path.join(tmpdir(), 'madang-browser-')));
+  /** @param {keyof typeof PROGRAMS} program */
+  static async start(program = 'madang') {
+    const server = new Server(PROGRAMS[program], await mkdtemp(path.join(tmpdir(), 'madang-browser-')));
     await server.start();
     return server;
   }
 
-  /** @param {string} data */
-  constructor(data) {
+  /** @param {typeof PROGRAMS[keyof typeof PROGRAMS]} program @param {string} data */
+  constructor(program, data) {
+    this.#program = program;
     this.data = data;
   }
 
@@ -54,7 +61,8 @@ export class Server {
 
   /** The first time on any free port; afterwards on the same one, with the same data. */
   async start() {
-    const child = spawn(program, ['serve', '--listen', `127.0.0.1:${this.#port}`, '--data', this.data], {
+    const { file, args } = this.#program;
+    const child = spawn(file, args(`127.0.0.1:${this.#port}`, this.data), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1' },
     });
@@ -67,7 +75,7 @@ export class Server {
     this.#port = await new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`no address within ${START_WITHIN_MS} ms; stderr: ${errors}`)), START_WITHIN_MS);
       child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`${program} ended with ${code}; stderr: ${errors}`)));
+      child.once('exit', (code) => reject(new Error(`${file} ended with ${code}; stderr: ${errors}`)));
       // Read on after the address, so that the pipe never fills up.
       lines.on('line', (line) => {
         const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
