@@ -63,7 +63,27 @@ macro_rules! name {
     };
 }
 
-name! {
+/// Makes a name that can stand in an address as it is.
+macro_rules! plain_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        name! {
+            $(#[$doc])*
+            $name
+        }
+
+        impl $name {
+            /// The largest number of characters.
+            pub const LIMIT: usize = 64;
+
+            /// Normalises and checks a name.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                plain(text, Self::LIMIT).map(Self)
+            }
+        }
+    };
+}
+
+plain_name! {
     /// A room's name: 1–64 letters of any script, digits, `-`, `_` and `.`, in NFC.
     ///
     /// Names that look the same are the same: 마당 typed on a Mac arrives decomposed (NFD) and
@@ -71,44 +91,14 @@ name! {
     RoomName
 }
 
-impl RoomName {
-    /// The largest number of characters.
-    pub const LIMIT: usize = 64;
-
-    /// Normalises and checks a room's name.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        plain(text, Self::LIMIT).map(Self)
-    }
-}
-
-name! {
+plain_name! {
     /// A service's name, by the rules of a [`RoomName`].
     ServiceName
 }
 
-impl ServiceName {
-    /// The largest number of characters.
-    pub const LIMIT: usize = 64;
-
-    /// Normalises and checks a service's name.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        plain(text, Self::LIMIT).map(Self)
-    }
-}
-
-name! {
+plain_name! {
     /// What a service can be asked to do, by the rules of a [`RoomName`].
     MethodName
-}
-
-impl MethodName {
-    /// The largest number of characters.
-    pub const LIMIT: usize = 64;
-
-    /// Normalises and checks a method's name.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        plain(text, Self::LIMIT).map(Self)
-    }
 }
 
 name! {

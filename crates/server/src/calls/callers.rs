@@ -9,7 +9,7 @@ pub(crate) trait Caller: Send {
     /// By which it can be [forgotten](super::Desk::forget).
     fn id(&self) -> CallerId;
 
-    /// The call is stored.
+    /// The call is stored. Whoever collects knows its ticket, and is not told.
     fn ticket(&mut self, ticket: Ticket);
 
     /// How far the call is.

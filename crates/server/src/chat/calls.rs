@@ -23,12 +23,14 @@ use crate::{
 impl Chat {
     pub(super) fn call(&self, order: Order, question: Question) {
         let from = Asker::User(order.session().data().user.clone());
-        self.yard.desk.ask(question, from, Box::new(Asking(order)));
+        self.yard
+            .desk
+            .ask(question, from, Box::new(AskingSession(order)));
     }
 
     pub(super) fn collect(&self, order: Order, ticket: Ticket) {
         let user = order.session().data().user.id.clone();
-        let caller = Box::new(Collecting(order));
+        let caller = Box::new(AskingSession(order));
         self.yard.desk.collect(ticket, &user, caller);
     }
 
@@ -128,13 +130,10 @@ impl Worker for ServingSession {
     }
 }
 
-/// A session that waits for the answer to its `call`.
-struct Asking(Order);
+/// A session that waits for the answer to its `call`, or by `collect`.
+struct AskingSession(Order);
 
-/// One that waits for it by `collect`.
-struct Collecting(Order);
-
-impl Caller for Asking {
+impl Caller for AskingSession {
     fn id(&self) -> CallerId {
         caller_id(self.0.session())
     }
@@ -146,50 +145,21 @@ impl Caller for Asking {
     }
 
     fn progress(&self, data: &Data) {
-        tell_progress(&self.0, data);
+        if let Some(id) = self.0.id() {
+            let data = data.clone();
+            say(self.0.session(), &ServerMessage::Progress { id, data });
+        }
     }
 
     fn end(self: Box<Self>, ticket: Ticket, answer: Answer) {
-        end(self.0, ticket, answer);
+        match answer {
+            Ok(result) => self.0.done(Reply::Answered { ticket, result }),
+            Err(failure) => self.0.failed(ticket, failure),
+        }
     }
 
     fn refuse(self: Box<Self>, error: Error) {
         self.0.refuse(error);
-    }
-}
-
-impl Caller for Collecting {
-    fn id(&self) -> CallerId {
-        caller_id(self.0.session())
-    }
-
-    /// It came with one.
-    fn ticket(&mut self, _: Ticket) {}
-
-    fn progress(&self, data: &Data) {
-        tell_progress(&self.0, data);
-    }
-
-    fn end(self: Box<Self>, ticket: Ticket, answer: Answer) {
-        end(self.0, ticket, answer);
-    }
-
-    fn refuse(self: Box<Self>, error: Error) {
-        self.0.refuse(error);
-    }
-}
-
-fn tell_progress(order: &Order, data: &Data) {
-    if let Some(id) = order.id() {
-        let data = data.clone();
-        say(order.session(), &ServerMessage::Progress { id, data });
-    }
-}
-
-fn end(order: Order, ticket: Ticket, answer: Answer) {
-    match answer {
-        Ok(result) => order.done(Reply::Answered { ticket, result }),
-        Err(failure) => order.failed(ticket, failure),
     }
 }
 
