@@ -60,6 +60,30 @@ async function both(session) {
   return told;
 }
 
+describe('a service in ten lines', { timeout: 60_000 }, () => {
+  const ends = [];
+  after(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+
+  it('answers by WebSocket', async () => {
+    const server = await Server.start();
+    ends.push(() => server.remove());
+    ends.push(await start('short_websocket.mjs', { MADANG: server.ws('/ws', { name: 'kitchen' }) }));
+    const session = await Session.open(server);
+    assert.equal((await answer(session, '커피', 1)).at(-1).result, 'one 커피');
+  });
+
+  it('answers by HTTP', async () => {
+    const port = await freePort();
+    const server = await Server.start(`[services.cafe]\nurl = "http://127.0.0.1:${port}/cafe"\n`);
+    ends.push(() => server.remove());
+    ends.push(await start('short_http.mjs', { PORT: port }));
+    const session = await Session.open(server);
+    assert.equal((await answer(session, '커피', 1)).at(-1).result, 'one 커피');
+  });
+});
+
 describe('a service that is an HTTP address', { timeout: 60_000 }, () => {
   const ends = [];
   after(async () => {
