@@ -25,6 +25,7 @@ mod life;
 mod open;
 mod service;
 mod serving;
+mod survey;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -35,6 +36,7 @@ use rooms::{Answer, Call, CallId, Error, ErrorCode, ServiceName, UserId};
 
 use self::open::Open;
 use self::service::Service;
+pub use self::survey::{Served, Serving};
 
 /// Between two tries to have something stored.
 const RETRY: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rooms::{CallId, UserId};
 
-use crate::WorkerId;
+use crate::{Serving, WorkerId};
 
 /// A name that is served, or was until just now.
 #[derive(Debug, Default)]
@@ -78,6 +78,17 @@ impl Worker {
         self.concurrency = concurrency as usize;
         self.repeatable = repeatable;
         self.leaving = false;
+    }
+
+    pub(crate) fn survey(&self) -> Serving {
+        Serving {
+            worker: self.id,
+            user: self.user.clone(),
+            concurrency: self.concurrency,
+            held: self.held.len(),
+            repeatable: self.repeatable,
+            leaving: self.leaving,
+        }
     }
 
     /// Whether a place that was kept for a call is still one.

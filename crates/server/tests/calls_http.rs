@@ -181,6 +181,30 @@ async fn with_token(server: &Server, name: &str) -> (Talker, String) {
 }
 
 #[tokio::test]
+async fn an_admin_sees_who_serves_what_and_what_waits() {
+    let server = Server::start();
+    assert_eq!(server.http("GET", "/api/services", "").0, 401);
+    let mut barista = server.connect("/ws?name=barista").await;
+    let hello = barista.next_of("hello").await;
+    barista
+        .ok(json!({"type": "serve", "id": 1, "service": "cafe", "repeatable": true}))
+        .await;
+    let mut guest = server.guest("guest").await;
+    for id in 1..=3 {
+        guest
+            .ask(json!({"type": "call", "id": id, "service": "cafe", "method": "order"}))
+            .await;
+    }
+    let worker = json!({"session": hello["session"], "user": hello["user"]["id"], "concurrency": 1,
+                        "at_work": 1, "repeatable": true, "leaving": false});
+    let cafe = json!({"service": "cafe", "open": 3, "waiting": 2, "workers": [worker]});
+    assert_eq!(
+        server.http_as_admin("GET", "/api/services"),
+        (200, json!({"services": [cafe]}))
+    );
+}
+
+#[tokio::test]
 async fn who_waits_has_the_answer_and_the_next_one_later() {
     let server = Server::start();
     let mut barista = barista(&server).await;

@@ -16,10 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use calls::{Calls, Effect, Limits, NotHeld, WorkerId};
+use calls::{Calls, Effect, Limits, NotHeld, Served, WorkerId};
 use rooms::{
-    Answer, Call, CallId, Data, Error, ErrorCode, Question, Serve, ServiceName, Ticket, Timestamp,
-    User, UserId, UserName,
+    Answer, Call, CallId, Data, Error, ErrorCode, Question, Serve, ServiceName, SessionId, Ticket,
+    Timestamp, User, UserId, UserName,
 };
 use store::{OpenCall, Outcome, Write};
 use tokio::{runtime::Handle, sync::Notify, time::sleep_until};
@@ -40,6 +40,11 @@ pub(crate) trait Worker: Send + Sync {
 
     /// An answer is wanted no more.
     fn cancelled(&self, call: CallId);
+
+    /// The session that it is, if it is one.
+    fn session(&self) -> Option<SessionId> {
+        None
+    }
 }
 
 /// Who asks.
@@ -323,6 +328,16 @@ impl Desk {
         let served = state.calls.unserve(id, service, instant());
         self.settle(state);
         served
+    }
+
+    /// Who serves what, by name.
+    pub(crate) fn survey(&self) -> Vec<Served> {
+        self.state().calls.survey()
+    }
+
+    /// The session that a worker is, if it is one.
+    pub(crate) fn session_of(&self, id: WorkerId) -> Option<SessionId> {
+        self.state().workers.get(&id)?.session()
     }
 
     /// A worker is gone.

@@ -6,12 +6,13 @@ use calls::WorkerId;
 use madang::Session;
 use rooms::{
     Answer, Call, CallId, CallRequest, Data, Error, ErrorCode, Question, Reply, Serve,
-    ServerMessage, ServiceName, Ticket,
+    ServerMessage, ServiceName, SessionId, Ticket,
 };
 
 use super::{
     Chat,
     commands::{Order, say},
+    id,
     visit::Visit,
 };
 use crate::{
@@ -127,6 +128,10 @@ impl Worker for ServingSession {
 
     fn cancelled(&self, call: CallId) {
         say(&self.0, &ServerMessage::Cancelled { call });
+    }
+
+    fn session(&self) -> Option<SessionId> {
+        Some(id(&self.0))
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn router(yard: Arc<Yard>, sessions: Sessions) -> Router {
         .routes(routes!(rooms::list_rooms))
         .routes(routes!(rooms::list_messages, rooms::post_message))
         .routes(routes!(rooms::get_presence))
+        .routes(routes!(services::list_services))
         .routes(routes!(services::call))
         .routes(routes!(tickets::get_ticket, tickets::cancel_ticket))
         .routes(routes!(sessions::list_sessions))

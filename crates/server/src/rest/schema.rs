@@ -1,6 +1,7 @@
 //! The shapes of bodies, for the OpenAPI document; some are also what is written.
 
-use ::rooms::{RoomName, Timestamp};
+use ::rooms::{RoomName, ServiceName, Timestamp};
+use calls::{Served, WorkerId};
 use serde::Serialize;
 use store::{RoomKind, RoomSummary, SessionRow, UserRow};
 use utoipa::{
@@ -219,6 +220,66 @@ pub(super) struct Sessions {
     sessions: Vec<Session>,
     /// Whether there are more.
     more: bool,
+}
+
+/// Who serves what.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Services {
+    pub(super) services: Vec<Service>,
+}
+
+/// A name that is served, or was until just now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Service {
+    #[schema(value_type = String)]
+    service: ServiceName,
+    /// Calls that are not answered.
+    open: usize,
+    /// Those of them that nobody has begun.
+    waiting: usize,
+    workers: Vec<Worker>,
+}
+
+/// Someone who serves a name: a session, an HTTP address or a function of the program.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Worker {
+    /// The session's id, if it is one.
+    #[schema(value_type = Option<String>)]
+    session: Option<::rooms::SessionId>,
+    /// The user's id.
+    #[schema(value_type = String)]
+    user: ::rooms::UserId,
+    /// Calls that it takes at a time.
+    concurrency: usize,
+    /// Calls that it has at work.
+    at_work: usize,
+    /// Whether a call that it did not answer may be handed out again.
+    repeatable: bool,
+    /// Whether it takes no more calls.
+    leaving: bool,
+}
+
+impl Service {
+    /// `session` tells the session that a worker is, if it is one.
+    pub(super) fn new(
+        served: Served,
+        session: impl Fn(WorkerId) -> Option<::rooms::SessionId>,
+    ) -> Self {
+        let workers = served.workers.into_iter().map(|serving| Worker {
+            session: session(serving.worker),
+            user: serving.user,
+            concurrency: serving.concurrency,
+            at_work: serving.held,
+            repeatable: serving.repeatable,
+            leaving: serving.leaving,
+        });
+        Self {
+            service: served.service,
+            open: served.open,
+            waiting: served.waiting,
+            workers: workers.collect(),
+        }
+    }
 }
 
 /// A session: one client socket.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ::rooms::{Data, Error, ErrorCode, Key, MethodName, Question, ServiceName};
 use axum::{
+    Json,
     extract::{FromRequestParts, Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 
 use super::{
@@ -20,6 +21,29 @@ use crate::{calls::Asker, identity::Identity, refused::Refused, yard::Yard};
 
 /// draft-ietf-httpapi-idempotency-key-header.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Who serves what
+///
+/// Every name that is served, or was until just now, with those who serve it and what there is to do.
+#[utoipa::path(get, path = "/api/services", tag = "calls",
+    responses(
+        (status = 200, body = schema::Services),
+        (status = 401, description = "Without the admin token", body = schema::Error),
+        (status = "4XX", body = schema::Error),
+        (status = "5XX", body = schema::Error),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn list_services(
+    State(yard): State<Arc<Yard>>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    yard.admit_admin(&headers)?;
+    let desk = &yard.desk;
+    let service = |served| schema::Service::new(served, |worker| desk.session_of(worker));
+    let services = desk.survey().into_iter().map(service).collect();
+    Ok(Json(schema::Services { services }).into_response())
+}
 
 /// Ask a service
 ///
