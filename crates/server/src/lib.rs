@@ -1,7 +1,7 @@
 //! The program `madang`: rooms over WebSocket and HTTP, stored in one file.
 //!
 //! [`Server`] is the one door: opened with a configuration, run until told to stop. Other programs embed it so,
-//! with [services](services) that are functions of theirs, and [pages](Server::router) of their own. Behind it:
+//! with [services] that are functions of theirs, and [pages](Server::router) of their own. Behind it:
 //!
 //! | module | what it does |
 //! |---|---|
