@@ -21,7 +21,7 @@ use rooms::{
     Answer, Call, CallId, Data, Error, ErrorCode, Question, Serve, ServiceName, SessionId, Ticket,
     Timestamp, User, UserId, UserName,
 };
-use store::{OpenCall, Outcome, Write};
+use store::{CallRow, OpenCall, Outcome, Write};
 use tokio::{runtime::Handle, sync::Notify, time::sleep_until};
 
 use self::callers::Callers;
@@ -93,6 +93,12 @@ struct State {
     /// When the timer looks next.
     timer: Option<Instant>,
     last: CallId,
+}
+
+/// What is to be stored of a call.
+enum Store {
+    Hand(UserId),
+    Answer(Answer),
 }
 
 impl Desk {
@@ -242,19 +248,30 @@ impl Desk {
             return theirs;
         }
         drop(state);
-        let (reads, user, since) = (self.reads.clone(), user.clone(), self.kept_since(now()));
+        let row = self.stored(ticket, user);
         self.runtime.spawn(async move {
-            match reads.read(move |readers| readers.call(id, since)).await {
-                Ok(Some(row)) if row.user == user => match row.answer {
-                    Some((answer, _)) => caller.end(ticket, answer),
-                    // Its end has just failed to be stored, or the server is stopping.
-                    None => caller.refuse(unavailable()),
-                },
-                Ok(_) => caller.refuse(ticket.into()),
+            match row.await.map(|row| row.answer) {
+                Ok(Some((answer, _))) => caller.end(ticket, answer),
+                // Its end has just failed to be stored, or the server is stopping.
+                Ok(None) => caller.refuse(unavailable()),
                 Err(error) => caller.refuse(error),
             }
         });
         false
+    }
+
+    /// A call of this user as it is stored, for one that is not open.
+    fn stored(
+        &self,
+        ticket: Ticket,
+        user: &UserId,
+    ) -> impl Future<Output = Result<CallRow, Error>> + Send + use<> {
+        let (reads, user, since) = (self.reads.clone(), user.clone(), self.kept_since(now()));
+        async move {
+            let row = reads.read(move |readers| readers.call(ticket.into(), since));
+            let row = row.await?.filter(|row| row.user == user);
+            row.ok_or_else(|| ticket.into())
+        }
     }
 
     /// The caller is not interested any more in anything that it waits for.
@@ -281,15 +298,9 @@ impl Desk {
             }
             None => {
                 drop(state);
-                let (reads, user, since) =
-                    (self.reads.clone(), user.clone(), self.kept_since(now()));
-                self.runtime.spawn(async move {
-                    let row = reads.read(move |readers| readers.call(id, since)).await;
-                    done(row.and_then(|row| match row {
-                        Some(row) if row.user == user => Ok(false),
-                        _ => Err(ticket.into()),
-                    }));
-                });
+                let row = self.stored(ticket, user);
+                self.runtime
+                    .spawn(async move { done(row.await.map(|_| false)) });
                 return;
             }
         }
@@ -390,7 +401,7 @@ impl Desk {
 
     /// Does what follows from a change, and lets go of the state.
     fn settle(&self, mut state: MutexGuard<'_, State>) {
-        let mut writes = Vec::new();
+        let mut stores = Vec::new();
         for effect in state.calls.take_effects() {
             match effect {
                 // Under the lock, so that a worker hears of a call's end after its beginning.
@@ -409,17 +420,8 @@ impl Desk {
                         worker.cancelled(call);
                     }
                 }
-                Effect::Hand { call, to } => {
-                    writes.push((call, Write::HandCall { call, to: Some(to) }))
-                }
-                Effect::Answer { call, answer } => writes.push((
-                    call,
-                    Write::AnswerCall {
-                        call,
-                        answer,
-                        at: now(),
-                    },
-                )),
+                Effect::Hand { call, to } => stores.push((call, Store::Hand(to))),
+                Effect::Answer { call, answer } => stores.push((call, Store::Answer(answer))),
             }
         }
         let due = state.calls.next_due();
@@ -429,20 +431,33 @@ impl Desk {
         }
         drop(state);
         // Not under the lock: what is refused at once is told at once.
-        for (id, write) in writes {
-            let answer = match &write {
-                Write::AnswerCall { answer, .. } => Some(answer.clone()),
-                _ => None,
-            };
-            self.submit(write, move |desk, outcome| match answer {
-                Some(answer) => desk.answered(id, answer, outcome.is_some()),
-                None => {
-                    let mut state = desk.state();
-                    state.calls.handed(id, outcome.is_some(), instant());
-                    desk.settle(state);
+        for (call, store) in stores {
+            match store {
+                Store::Hand(to) => {
+                    let write = Write::HandCall { call, to: Some(to) };
+                    self.submit(write, move |desk, outcome| {
+                        desk.handed(call, outcome.is_some());
+                    });
                 }
-            });
+                Store::Answer(answer) => {
+                    let write = Write::AnswerCall {
+                        call,
+                        answer: answer.clone(),
+                        at: now(),
+                    };
+                    self.submit(write, move |desk, outcome| {
+                        desk.answered(call, answer, outcome.is_some());
+                    });
+                }
+            }
         }
+    }
+
+    /// Runs on the journal's thread.
+    fn handed(&self, id: CallId, stored: bool) {
+        let mut state = self.state();
+        state.calls.handed(id, stored, instant());
+        self.settle(state);
     }
 
     /// Runs on the journal's thread.
