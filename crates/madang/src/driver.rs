@@ -1,11 +1,11 @@
 //! Runs one session: one task, no queue of messages, no buffer while idle.
 //!
 //! [`Connection::run`] is a session's life from `on_open` to `on_close`. Below it, [`incoming`] turns
-//! bytes into events, [`outgoing`] gathers what is to be written, [`heartbeat`] watches for silence.
+//! bytes into events, the session's [`Outgoing`](crate::session::Outgoing) gathers what is to be written,
+//! [`heartbeat`] watches for silence.
 
 mod heartbeat;
 mod incoming;
-mod outgoing;
 
 use std::{
     any::Any,
@@ -18,18 +18,17 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use websocket::{Close, CloseCode, Deflate, Frame, ProtocolError};
+use websocket::{Close, CloseCode, Frame, ProtocolError};
 
 use self::{
     heartbeat::{Beat, Heartbeat},
     incoming::{Heard, Incoming, Received},
-    outgoing::Outgoing,
 };
 use crate::{
     endpoint::{Closed, Endpoint, Error, Side},
     message::{Message, Part},
     mount::Entered,
-    session::Session,
+    session::{Due, Fault, Session},
 };
 
 /// The code for a peer that is silent, of the private range (RFC 6455 §7.4.2).
@@ -50,7 +49,7 @@ struct Wire<D, S> {
     session: Session<D>,
     io: S,
     incoming: Incoming,
-    outgoing: Outgoing,
+    due: Due,
     heartbeat: Heartbeat,
     /// None of an open session.
     ending: Option<Box<Ending>>,
@@ -97,13 +96,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     /// `early` are bytes that the peer sent right behind its handshake.
-    pub(crate) fn new(io: S, early: &[u8], session: Entered<E>, deflate: Option<Deflate>) -> Self {
+    pub(crate) fn new(io: S, early: &[u8], session: Entered<E>, inflating: bool) -> Self {
         let settings = session.settings();
         let wire = Wire {
             session: session.clone(),
             io,
-            incoming: Incoming::new(settings, deflate.is_some(), early),
-            outgoing: Outgoing::new(deflate),
+            incoming: Incoming::new(settings, inflating, early),
+            due: Due::default(),
             heartbeat: Heartbeat::new(settings),
             ending: None,
         };
@@ -130,7 +129,8 @@ where
                 tokio::task::coop::consume_budget().await;
             }
         };
-        self.wire.outgoing.shut(&self.wire.session);
+        let session = &self.wire.session;
+        session.own_outgoing().shut(session);
         callback(&self.entered, Step::End(end)).await;
     }
 }
@@ -189,7 +189,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
                 return Poll::Ready(Step::End(ending));
             }
             // A peer that sends faster than it reads is not read: its commands wait with the peer.
-            let full = self.outgoing.is_writing()
+            let full = self.due.writing
                 && self.session.outbox().waiting() > self.session.settings().max_outgoing / 4;
             let received = match self.stage() {
                 None if full => Poll::Pending,
@@ -236,7 +236,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
             Heard::Part(part) => Step::Part(part),
             Heard::Ping(payload) => {
                 // RFC 6455 §5.5.2: answered with the same payload; the latest ping's is enough.
-                self.outgoing.pong = Some(Box::new(Frame::pong(&payload)));
+                self.due.pong = Some(Box::new(Frame::pong(&payload)));
                 Step::Ping(payload)
             }
             Heard::Pong(payload) => Step::Pong(payload),
@@ -257,7 +257,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> bool {
         match self.heartbeat.poll(self.session.settings(), cx) {
             Poll::Pending => return false,
-            Poll::Ready(Beat::Ping) => self.outgoing.ping = true,
+            Poll::Ready(Beat::Ping) => self.due.ping = true,
             Poll::Ready(Beat::Silent) => {
                 let close = Close::new(SILENT, "silent for two heartbeats");
                 self.close(close, Stage::Over, Some(Error::Silent));
@@ -270,11 +270,11 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
 
     /// Writes what is to be written.
     fn poll_output(&mut self, cx: &mut Context<'_>) {
-        self.outgoing.rung |= self.session.bell().answer();
-        if self.ending.is_none() && !self.outgoing.is_writing() && !self.outgoing.has_more() {
+        self.due.rung |= self.session.bell().answer();
+        if self.ending.is_none() && !self.due.is_any() {
             return;
         }
-        if self.outgoing.rung && self.ending.is_none() && self.session.is_closed() {
+        if self.due.rung && self.ending.is_none() && self.session.is_closed() {
             // Behind frames that the peer does not take, a close frame may never be written.
             self.limit_end();
         }
@@ -292,21 +292,25 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
     /// Writes until everything is written or the socket takes no more.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         loop {
-            if self.outgoing.is_writing() {
-                let written = self
-                    .outgoing
-                    .poll_write(&mut self.io, cx, &mut self.heartbeat);
-                self.session.outbox().written(std::task::ready!(written)?);
-                self.outgoing.rung |= self.session.bell().answer();
+            let open = self.ending.is_none();
+            let Self {
+                session, io, due, ..
+            } = self;
+            // While a round of a topic writes here: it rings when it is done.
+            let Some(mut outgoing) = session.outgoing() else {
+                return Poll::Pending;
+            };
+            let written = outgoing.poll_write(session, io, due, open, cx);
+            drop(outgoing);
+            if std::mem::take(&mut due.took) {
+                // The socket had been full: room in it means that the peer takes what it is sent.
+                self.heartbeat.heard();
             }
-            if self.ending.is_some() || !self.outgoing.has_more() {
-                return Poll::Ready(Ok(()));
-            }
-            match self.outgoing.gather(&self.session, cx) {
-                Ok(Some(close)) => self.close(close, Stage::Closing, None),
-                Ok(None) if self.outgoing.is_writing() || self.outgoing.rung => {}
+            match std::task::ready!(written) {
                 Ok(None) => return Poll::Ready(Ok(())),
-                Err(error) => {
+                Ok(Some(close)) => self.close(close, Stage::Closing, None),
+                Err(Fault::Io(error)) => return Poll::Ready(Err(error)),
+                Err(Fault::Log(error)) => {
                     let reason = (self.session.settings().overloaded)("the log cannot be read now");
                     let close = Close::new(CloseCode::OVERLOADED, reason);
                     self.close(close, Stage::Closing, Some(error.into()));
@@ -325,7 +329,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
             ending.error = error.or(ending.error.take());
             return;
         }
-        self.outgoing.push(Frame::close(Some(&close)));
+        self.due.close = Some(Box::new(Frame::close(Some(&close))));
         self.limit_end();
         self.ending = Some(Ending::new(stage, close, Side::Server, error));
     }
@@ -340,7 +344,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
     fn receive_close(&mut self, close: Option<Close>) {
         match &mut self.ending {
             None => {
-                self.outgoing.push(Frame::close(close.as_ref()));
+                self.due.close = Some(Box::new(Frame::close(close.as_ref())));
                 self.limit_end();
                 let close = close.unwrap_or_else(|| Close::new(CloseCode::NO_STATUS, ""));
                 let mut ending = Ending::new(Stage::Answering, close, Side::Peer, None);

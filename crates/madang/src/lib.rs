@@ -233,6 +233,7 @@ pub mod comparison {}
 mod driver;
 mod endpoint;
 pub mod harness;
+mod line;
 mod message;
 mod mount;
 mod request;

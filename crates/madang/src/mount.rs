@@ -24,6 +24,7 @@ use websocket::{Deflate, handshake::server};
 use crate::{
     driver::{Connection, log_panic},
     endpoint::Endpoint,
+    line::Line,
     request::{BadHandshake, Handshake, Request},
     server::Socket,
     session::Session,
@@ -208,7 +209,12 @@ fn open<E: Endpoint>(upgraded: Upgraded, session: Entered<E>, deflate: Option<De
     type Plain = TokioIo<TcpStream>;
     // The bytes behind the handshake are copied: they lie in hyper's read buffer of 8 KiB.
     let upgraded = match upgraded.downcast::<TokioIo<Socket>>() {
-        Ok(own) => return spawn(own.io.into_inner(), &own.read_buf, session, deflate),
+        Ok(own) => {
+            return match own.io.into_inner().plain() {
+                Ok(line) => spawn_plain(line, &own.read_buf, session, deflate),
+                Err(socket) => spawn(socket, None, &own.read_buf, session, deflate),
+            };
+        }
         Err(upgraded) => upgraded,
     };
     // axum's own server is hyper-util's automatic one; hyper's HTTP/1 server wraps differently.
@@ -223,18 +229,36 @@ fn open<E: Endpoint>(upgraded: Upgraded, session: Entered<E>, deflate: Option<De
             let socket = io.into_inner();
             // Frames are gathered here; waiting for more of them in the kernel only delays them.
             let _ = socket.set_nodelay(true);
-            spawn(socket, &early, session, deflate);
+            spawn_plain(Line::new(socket, None), &early, session, deflate);
         }
-        Err(upgraded) => spawn(TokioIo::new(upgraded), &[], session, deflate),
+        Err(upgraded) => spawn(TokioIo::new(upgraded), None, &[], session, deflate),
     }
 }
 
+fn spawn_plain<E: Endpoint>(
+    line: Line,
+    early: &[u8],
+    session: Entered<E>,
+    deflate: Option<Deflate>,
+) {
+    spawn(line.clone(), Some(line), early, session, deflate);
+}
+
 /// In a task of its own: the one that waited for the upgrade ends and frees its memory.
-fn spawn<E, S>(io: S, early: &[u8], session: Entered<E>, deflate: Option<Deflate>)
-where
+///
+/// `line` is the same connection as `io`, if others may write to it.
+fn spawn<E, S>(
+    io: S,
+    line: Option<Line>,
+    early: &[u8],
+    session: Entered<E>,
+    deflate: Option<Deflate>,
+) where
     E: Endpoint,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut connection = Connection::new(io, early, session, deflate);
+    session.own_outgoing().begin(deflate, line);
+    let inflating = deflate.is_some();
+    let mut connection = Connection::new(io, early, session, inflating);
     tokio::spawn(async move { connection.run().await });
 }

@@ -1,13 +1,22 @@
 //! A session: one open WebSocket, as its endpoint sees it.
 
+mod batch;
 mod bell;
 mod outbox;
+mod outgoing;
 
-use std::{any::Any, fmt, net::SocketAddr, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    net::SocketAddr,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+};
 
 use bell::Bell;
 pub use outbox::SendError;
 pub(crate) use outbox::{Item, Outbox};
+pub(crate) use outgoing::{BATCH_BYTES, Due, Fault, Offer, Outgoing};
 use tokio::sync::oneshot;
 use websocket::{Close, CloseCode, Frame};
 
@@ -64,6 +73,8 @@ struct Inner<D: ?Sized> {
     settings: Arc<Settings>,
     outbox: Outbox,
     bell: Bell,
+    /// Taken, never waited for: by the task, or by a round.
+    outgoing: Mutex<Outgoing>,
     data: D,
 }
 
@@ -81,6 +92,7 @@ impl<D: Send + Sync + 'static> Session<D> {
             settings,
             outbox: Outbox::default(),
             bell: Bell::default(),
+            outgoing: Mutex::default(),
             data,
         }))
     }
@@ -251,6 +263,68 @@ impl<D: ?Sized> Session<D> {
 
     pub(crate) fn bell(&self) -> &Bell {
         &self.0.bell
+    }
+}
+
+impl<D: ?Sized> Session<D> {
+    /// The writing half, for the session's task; none while a round has it, which then rings.
+    pub(crate) fn outgoing(&self) -> Option<MutexGuard<'_, Outgoing>> {
+        self.try_outgoing().or_else(|| {
+            self.0.bell.want();
+            self.try_outgoing()
+        })
+    }
+
+    /// The writing half at its beginning and end, when a round has it for a moment at the most.
+    pub(crate) fn own_outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        let outgoing = self.0.outgoing.lock();
+        outgoing.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writing half, for a round of a topic; none while another has it.
+    pub(crate) fn lend(&self) -> Option<Lent<'_>> {
+        let outgoing = self.try_outgoing()?;
+        Some(Lent {
+            outgoing,
+            _back: GivenBack(&self.0.bell),
+        })
+    }
+
+    fn try_outgoing(&self) -> Option<MutexGuard<'_, Outgoing>> {
+        match self.0.outgoing.try_lock() {
+            Ok(outgoing) => Some(outgoing),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// A session's writing half while a round has it.
+pub(crate) struct Lent<'s> {
+    /// Dropped first.
+    outgoing: MutexGuard<'s, Outgoing>,
+    _back: GivenBack<'s>,
+}
+
+struct GivenBack<'s>(&'s Bell);
+
+impl Drop for GivenBack<'_> {
+    fn drop(&mut self) {
+        self.0.given_back();
+    }
+}
+
+impl Deref for Lent<'_> {
+    type Target = Outgoing;
+
+    fn deref(&self) -> &Outgoing {
+        &self.outgoing
+    }
+}
+
+impl DerefMut for Lent<'_> {
+    fn deref_mut(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
     }
 }
 

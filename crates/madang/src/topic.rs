@@ -8,23 +8,26 @@
 
 pub(crate) mod pages;
 pub(crate) mod ring;
+pub(crate) mod round;
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use indexmap::IndexMap;
+use tokio::runtime::Handle;
 use websocket::Frame;
 
 use pages::Pages;
 pub use ring::RingLimits;
-use ring::{Cursor, Next, Ring};
+use ring::{Cursor, Next, Ring, Run};
+use round::{READERS, Round, Rounds};
 
 use crate::{SessionId, session::AnySession};
 
@@ -110,6 +113,8 @@ struct Shared {
     state: Mutex<State>,
     /// The ring's end, so that a session can see without the lock that a topic has nothing new.
     end: AtomicU64,
+    /// Where rounds run, once there is a reader to whom they can write.
+    runtime: OnceLock<Handle>,
     log: Arc<dyn Log>,
 }
 
@@ -117,6 +122,7 @@ struct State {
     ring: Ring,
     /// In the order in which they came, as far as none has gone.
     subscribers: IndexMap<SessionId, AnySession>,
+    rounds: Rounds,
     /// What those who are behind share.
     pages: Weak<Pages>,
 }
@@ -138,9 +144,11 @@ impl Topic {
         let ring = Ring::new(head, limits);
         Self(Arc::new(Shared {
             end: AtomicU64::new(ring.end()),
+            runtime: OnceLock::new(),
             state: Mutex::new(State {
                 ring,
                 subscribers: IndexMap::new(),
+                rounds: Rounds::default(),
                 pages: Weak::new(),
             }),
             log: Arc::new(log),
@@ -173,7 +181,7 @@ impl Topic {
         let mut state = self.state();
         let seq = state.ring.head() + 1;
         state.ring.append(seq, frame, except);
-        self.announce(&state);
+        self.announce(state);
         seq
     }
 
@@ -185,7 +193,7 @@ impl Topic {
         let mut state = self.state();
         let appended = state.ring.append(seq, frame.into(), None);
         if appended {
-            self.announce(&state);
+            self.announce(state);
         }
         appended
     }
@@ -195,14 +203,26 @@ impl Topic {
     pub fn pass(&self, frame: impl Into<Frame>, except: Option<SessionId>) {
         let mut state = self.state();
         state.ring.pass(frame.into(), except);
-        self.announce(&state);
+        self.announce(state);
     }
 
-    fn announce(&self, state: &State) {
+    fn announce(&self, mut state: MutexGuard<'_, State>) {
         self.0.end.store(state.ring.end(), Ordering::Release);
-        for session in state.subscribers.values() {
-            session.wake();
+        let Some(runtime) = self.0.runtime.get() else {
+            return state.subscribers.values().for_each(AnySession::wake);
+        };
+        let rounds = 0..state.subscribers.len().div_ceil(READERS);
+        let called: Vec<_> = rounds.filter(|round| state.rounds.call(*round)).collect();
+        // To make a task may wake a thread, which takes longer than all else here.
+        drop(state);
+        for round in called {
+            Round::spawn(runtime, self, round);
         }
+    }
+
+    /// There is a reader to whom rounds can write.
+    pub(crate) fn carry_by(&self, runtime: &Handle) {
+        self.0.runtime.get_or_init(|| runtime.clone());
     }
 
     /// Adds a session, and tells its cursor and whether it was not there before.
@@ -218,7 +238,19 @@ impl Topic {
 
     /// Takes a session out.
     pub(crate) fn leave(&self, session: SessionId) {
-        self.state().subscribers.swap_remove(&session);
+        let mut state = self.state();
+        let removed = state.subscribers.swap_remove_full(&session);
+        let last = state.subscribers.len();
+        // The last one now has this place: if its own round has yet to come to it, this one may not.
+        if let Some((place, ..)) = removed
+            && place < last
+            && place / READERS != last / READERS
+            && let Some(runtime) = self.0.runtime.get()
+            && state.rounds.call(place / READERS)
+        {
+            drop(state);
+            Round::spawn(runtime, self, place / READERS);
+        }
     }
 
     /// Whether there is something that a reader at `cursor` has not had; does not take the lock.
@@ -247,6 +279,11 @@ impl Topic {
             }
         }
         Reading::More
+    }
+
+    /// What is to be read from a position on; `None` if the ring begins later.
+    pub(crate) fn run(&self, position: u64, budget: usize) -> Option<Run> {
+        self.state().ring.run(position, budget)
     }
 
     /// The pages of the log, for one more who is behind.

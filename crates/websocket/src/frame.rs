@@ -137,6 +137,15 @@ impl PartialEq for Frame {
 impl Eq for Frame {}
 
 impl Encoded {
+    /// Bytes of encoded frames, or the rest of such bytes.
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self {
+            header: Default::default(),
+            header_len: 0,
+            payload: bytes,
+        }
+    }
+
     /// What is written first.
     pub fn header(&self) -> &[u8] {
         &self.header[..usize::from(self.header_len)]

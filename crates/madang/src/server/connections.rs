@@ -25,7 +25,7 @@ use tower::ServiceExt;
 use super::{
     http2,
     proxies::TrustedProxies,
-    socket::{Place, Socket, Stream},
+    socket::{Place, Socket, Stream, Tls},
 };
 
 /// Bytes of a request's head at most.
@@ -205,7 +205,7 @@ impl Connections {
             Some(tls) => {
                 let stream = Box::pin(tls.accept(stream)).await?;
                 let two = stream.get_ref().1.alpn_protocol() == Some(http2::ALPN);
-                (Stream::Tls(Box::new(stream)), two)
+                (Stream::Tls(Tls(Box::new(stream))), two)
             }
             None => {
                 let two = http2::begins(&stream).await?;

@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use crate::line::Line;
+
 /// A client's connection, and its place among those that the server holds at most. The place is
 /// free again when the connection is gone, whoever had it last: HTTP, or a session.
 pub(crate) struct Socket {
@@ -23,7 +25,7 @@ pub(crate) struct Socket {
 
 /// One of the connections that the server holds at most; free again when it is dropped. It is half
 /// of a permit, for every idle session has one.
-pub(super) struct Place(Arc<Semaphore>);
+pub(crate) struct Place(Arc<Semaphore>);
 
 impl Place {
     /// A place, if one is free.
@@ -43,14 +45,26 @@ impl Drop for Place {
 /// The bytes of a connection: bare, for the leanest path, or in TLS.
 pub(super) enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Tls),
 }
+
+/// A connection in TLS.
+pub(super) struct Tls(pub(super) Box<TlsStream<TcpStream>>);
 
 impl Socket {
     pub(super) fn new(stream: Stream, place: Place) -> Self {
         Self {
             stream,
             _place: place,
+        }
+    }
+
+    /// A plain connection apart, for the leanest path.
+    pub(crate) fn plain(self) -> Result<Line, Self> {
+        let Self { stream, _place } = self;
+        match stream {
+            Stream::Plain(stream) => Ok(Line::new(stream, Some(_place))),
+            stream => Err(Self { stream, _place }),
         }
     }
 }
@@ -63,7 +77,7 @@ macro_rules! either {
                 let $stream = Pin::new(stream);
                 $done
             }
-            Stream::Tls(stream) => {
+            Stream::Tls(Tls(stream)) => {
                 let $stream = Pin::new(stream);
                 $done
             }
@@ -111,12 +125,10 @@ impl AsyncWrite for Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for Tls {
     /// TLS says when it ends (RFC 8446 §6.1); a peer that does not hear it must fear that something was
     /// cut off. A socket that takes nothing now is not waited for.
     fn drop(&mut self) {
-        if let Stream::Tls(stream) = &mut self.stream {
-            let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
-        }
+        let _ = Pin::new(&mut self.0).poll_shutdown(&mut Context::from_waker(Waker::noop()));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Waker},
 };
@@ -21,6 +21,8 @@ const AWAKE: u8 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     state: AtomicU8,
+    /// The task waits for its writing half, which a round has.
+    wanted: AtomicBool,
     /// Of the session's task, which is one task always: to take it anew at every sleep would cost each
     /// message two writes.
     waker: OnceLock<Waker>,
@@ -33,6 +35,20 @@ impl Bell {
             && let Some(waker) = self.waker.get()
         {
             waker.wake_by_ref();
+        }
+    }
+
+    /// The task did not get its writing half. It must try once more after this: a round that gave it back in
+    /// between has not seen it.
+    pub(crate) fn want(&self) {
+        self.wanted.swap(true, Ordering::AcqRel);
+    }
+
+    /// A round has given the writing half back.
+    pub(crate) fn given_back(&self) {
+        // Written in any case: that orders it, and the giving back before it, against `want`.
+        if self.wanted.swap(false, Ordering::AcqRel) {
+            self.ring();
         }
     }
 

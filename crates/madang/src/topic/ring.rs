@@ -46,6 +46,31 @@ impl Cursor {
     pub(crate) fn position(self) -> u64 {
         self.position
     }
+
+    /// Whether all frames from here on are for the reader, as far as none is excepted.
+    pub(crate) fn has_come(self) -> bool {
+        self.came <= self.position
+    }
+
+    /// Has had a run.
+    pub(crate) fn advance(&mut self, run: &Run) {
+        self.position = run.end;
+        self.seq = run.seq;
+    }
+}
+
+/// Entries of a ring, one behind the other.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) frames: Vec<Frame>,
+    /// Whom one of them is not for.
+    pub(crate) except: Vec<SessionId>,
+    /// The position after the last.
+    end: u64,
+    /// The last event's number there.
+    seq: u64,
+    /// Whether the ring has more behind it.
+    pub(crate) more: bool,
 }
 
 /// What a reader finds at its cursor.
@@ -167,6 +192,31 @@ impl Ring {
             Some(entry) => entry.seq,
             None => self.head,
         }
+    }
+
+    /// What is to be read from `position` on, until `budget` bytes are used up; `None` if the ring begins
+    /// later.
+    pub(crate) fn run(&self, position: u64, mut budget: usize) -> Option<Run> {
+        let skipped = position.checked_sub(self.first)?;
+        let mut run = Run {
+            frames: Vec::new(),
+            except: Vec::new(),
+            end: position,
+            seq: self.head,
+            more: false,
+        };
+        for entry in self.entries.range(skipped as usize..) {
+            if budget == 0 {
+                run.more = true;
+                break;
+            }
+            budget = budget.saturating_sub(entry.frame.len());
+            run.frames.push(entry.frame.clone());
+            run.except.extend(entry.except);
+            run.end += 1;
+            run.seq = entry.seq;
+        }
+        Some(run)
     }
 
     /// What is next for `reader` at `cursor`, which moves past it.

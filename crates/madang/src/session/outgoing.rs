@@ -1,67 +1,91 @@
 //! From frames to bytes: what is to be written, gathered into few writes.
 
 use std::{
-    cell::{Cell, RefCell},
-    collections::VecDeque,
-    io::{self, IoSlice},
-    mem,
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use tokio::{io::AsyncWrite, sync::oneshot};
+use bytes::Bytes;
+use tokio::{io::AsyncWrite, runtime::Handle};
 use websocket::{Close, Deflate, Encoded, Frame};
 
-use super::heartbeat::Heartbeat;
+use super::{
+    Item, Outbox, Session, SessionId,
+    batch::{Batch, batch, keep},
+};
 use crate::{
-    session::{Item, Outbox, Session},
-    topic::{LogError, Reading, Topic, pages::Behind, ring::Cursor},
+    line::Line,
+    topic::{LogError, Reading, Topic, pages::Behind, ring::Cursor, round::Bundles},
 };
 
 /// Bytes of topics' frames taken for one batch, before the session's own frames get their turn.
-const BATCH_BYTES: usize = 64 * 1024;
-/// Frames whose payload is shorter are copied side by side, which costs less than a slice of its own.
-const COPIED: usize = 8 * 1024;
-/// Bytes that are copied for one write.
-const SCRATCH: usize = 64 * 1024;
-/// Slices of long frames in one write; the kernel takes up to 1,024.
-const SLICES: usize = 64;
-/// Frames for which a spare batch keeps memory.
-const KEPT_FRAMES: usize = 1024;
-
-thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(SCRATCH));
-    /// The batch that was written last: the next one to write has its memory.
-    static SPARE: Cell<Option<Box<Batch>>> = const { Cell::new(None) };
-}
+pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 
 /// The writing half of a connection. Between batches it holds no memory but its cursors.
-pub(super) struct Outgoing {
+///
+/// The session's task writes here, and so does a [round](crate::topic::round) of a topic while the task
+/// has nothing to write. Whichever comes takes it for as long as a write takes and never waits for
+/// the other.
+#[derive(Default)]
+pub(crate) struct Outgoing {
     /// What is being written.
     batch: Option<Box<Batch>>,
     deflate: Option<Deflate>,
+    /// What rounds write to; none where the task alone can, and once the session ends.
+    line: Option<Line>,
     /// Whether the socket took no more at the last write.
     blocked: bool,
-    /// Whether something was sent, or published, that is not gathered yet.
-    pub(super) rung: bool,
-    /// Whether to ping.
-    pub(super) ping: bool,
-    /// The answer to the latest ping.
-    pub(super) pong: Option<Box<Frame>>,
+    /// A round came while a batch was being written.
+    missed: bool,
     subscriptions: Vec<Subscription>,
 }
 
+/// What the session's task wants written that is in no queue, and what it has to know of the batch.
 #[derive(Default)]
-struct Batch {
-    frames: VecDeque<Encoded>,
-    /// Bytes of the first frame that are written.
-    offset: usize,
-    /// Bytes that the batch counts for in the session's outbox.
-    from_outbox: usize,
-    /// Whom to tell when it is written.
-    flushes: Vec<oneshot::Sender<()>>,
-    /// What was taken from a topic: compressed outside of its lock.
-    taken: Vec<Frame>,
+pub(crate) struct Due {
+    /// Something was sent, or published, that is not gathered yet.
+    pub(crate) rung: bool,
+    /// To ping.
+    pub(crate) ping: bool,
+    /// The socket has not taken all of the batch.
+    pub(crate) writing: bool,
+    /// A page of a log is being read.
+    paging: bool,
+    /// The socket took something after it had taken no more: the peer reads.
+    pub(crate) took: bool,
+    /// The answer to the latest ping.
+    pub(crate) pong: Option<Box<Frame>>,
+    /// The last frame.
+    pub(crate) close: Option<Box<Frame>>,
+}
+
+impl Due {
+    /// Whether there may be something to gather: it was rung for, or is what nobody rings for.
+    fn has_more(&self) -> bool {
+        self.rung || self.ping || self.paging || self.pong.is_some()
+    }
+
+    /// Whether there may be something to write.
+    pub(crate) fn is_any(&self) -> bool {
+        self.writing || self.has_more() || self.close.is_some()
+    }
+}
+
+/// Why nothing more is written.
+pub(crate) enum Fault {
+    Io(io::Error),
+    Log(LogError),
+}
+
+/// What a round can do for a reader.
+pub(crate) enum Offer {
+    /// Nothing, and the reader need not know.
+    Nothing,
+    /// Its task has to look.
+    Wake,
+    /// To write this.
+    Write(Bytes),
 }
 
 /// A session's place in a topic.
@@ -73,30 +97,56 @@ struct Subscription {
 }
 
 impl Outgoing {
-    pub(super) fn new(deflate: Option<Deflate>) -> Self {
-        Self {
-            batch: None,
-            deflate,
-            blocked: false,
-            rung: false,
-            ping: false,
-            pong: None,
-            subscriptions: Vec::new(),
+    /// The connection is there.
+    pub(crate) fn begin(&mut self, deflate: Option<Deflate>, line: Option<Line>) {
+        self.deflate = deflate;
+        self.line = line;
+    }
+
+    /// Writes until everything is written or the socket takes no more; nothing new unless the session is
+    /// `open`. Tells the close that follows what was written.
+    pub(crate) fn poll_write<D: ?Sized>(
+        &mut self,
+        session: &Session<D>,
+        io: &mut (impl AsyncWrite + Unpin),
+        due: &mut Due,
+        open: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Close>, Fault>> {
+        if let Some(close) = due.close.take() {
+            self.line = None;
+            self.push(*close);
+        }
+        loop {
+            let written = self.poll_batch(io, due, cx);
+            due.writing = written.is_pending();
+            session
+                .outbox()
+                .written(ready!(written).map_err(Fault::Io)?);
+            due.rung |= session.bell().answer() | mem::take(&mut self.missed);
+            if !open || !due.has_more() {
+                return Poll::Ready(Ok(None));
+            }
+            match self.gather(session, due, cx).map_err(Fault::Log)? {
+                Some(close) => return Poll::Ready(Ok(Some(close))),
+                None if self.batch.is_some() || due.rung => {}
+                None => return Poll::Ready(Ok(None)),
+            }
         }
     }
 
     /// Queues a frame behind the batch.
-    pub(super) fn push(&mut self, frame: Frame) {
+    fn push(&mut self, frame: Frame) {
         let encoded = frame.into_encoded(self.deflate);
         batch(&mut self.batch).frames.push_back(encoded);
     }
 
     /// Writes the batch, and tells for how many bytes it counted in the outbox.
-    pub(super) fn poll_write(
+    fn poll_batch(
         &mut self,
         io: &mut (impl AsyncWrite + Unpin),
+        due: &mut Due,
         cx: &mut Context<'_>,
-        heartbeat: &mut Heartbeat,
     ) -> Poll<io::Result<usize>> {
         let Some(batch) = &mut self.batch else {
             return Poll::Ready(Ok(0));
@@ -113,10 +163,7 @@ impl Outgoing {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             batch.advance(written);
-            if mem::take(&mut self.blocked) {
-                // The socket had been full: room in it means that the peer takes what it is sent.
-                heartbeat.heard();
-            }
+            due.took |= mem::take(&mut self.blocked);
         }
         ready!(Pin::new(io).poll_flush(cx))?;
         for flush in batch.flushes.drain(..) {
@@ -128,37 +175,27 @@ impl Outgoing {
         Poll::Ready(Ok(from_outbox))
     }
 
-    /// Whether there may be something to gather: it was rung for, or is what nobody rings for.
-    pub(super) fn has_more(&self) -> bool {
-        let paging = || self.subscriptions.iter().any(Subscription::is_paging);
-        self.rung || self.ping || self.pong.is_some() || paging()
-    }
-
-    /// Whether there is something that the socket has not taken.
-    pub(super) fn is_writing(&self) -> bool {
-        self.batch.is_some()
-    }
-
     /// Makes a batch of what has come since the last one, and tells the close that follows.
     ///
-    /// A batch is bounded: [`rung`](Self::rung) afterwards, where a topic may have more.
+    /// A batch is bounded: [`rung`](Due::rung) afterwards, where a topic may have more.
     ///
     /// The outbox is taken first and written last: a reply that was sent after an event was appended
     /// is thus written after that event, unless the session is behind.
-    pub(super) fn gather<D: ?Sized>(
+    fn gather<D: ?Sized>(
         &mut self,
         session: &Session<D>,
+        due: &mut Due,
         cx: &mut Context<'_>,
     ) -> Result<Option<Close>, LogError> {
         let (mut items, close) = session.outbox().take();
-        if let Some(pong) = self.pong.take() {
+        if let Some(pong) = due.pong.take() {
             self.push(*pong);
         }
-        if mem::take(&mut self.ping) {
+        if mem::take(&mut due.ping) {
             self.push(Frame::ping(&[]));
         }
         let read = self.read_topics(session, cx);
-        self.rung = false;
+        due.rung = false;
         for item in items.drain(..) {
             let batch = batch(&mut self.batch);
             batch.from_outbox += item.cost();
@@ -167,7 +204,7 @@ impl Outgoing {
                 Item::Subscribe(topic, cursor) => {
                     self.subscribe(topic, cursor);
                     // What is new since its place.
-                    self.rung = true;
+                    due.rung = true;
                 }
                 Item::Unsubscribe(topic) => {
                     let others = |subscription: &Subscription| !subscription.topic.is(&topic);
@@ -177,8 +214,50 @@ impl Outgoing {
             }
         }
         Outbox::recycle(items);
-        self.rung |= read?;
+        due.rung |= read?;
+        due.paging = self.subscriptions.iter().any(Subscription::is_paging);
         Ok(close)
+    }
+
+    /// What a round of a topic can do for the connection, which has had it then.
+    pub(crate) fn offer(&mut self, bundles: &mut Bundles<'_>, reader: SessionId) -> Offer {
+        if self.line.is_none() {
+            return Offer::Wake;
+        }
+        if self.batch.is_some() {
+            // The task goes on when the socket takes more, and looks then.
+            self.missed = true;
+            return Offer::Nothing;
+        }
+        let topic = bundles.topic();
+        let mut subscriptions = self.subscriptions.iter_mut();
+        // One that is on its way is begun by the task, and so is one that is behind.
+        let Some(subscription) = subscriptions.find(|own| own.topic.is(topic)) else {
+            return Offer::Nothing;
+        };
+        if subscription.behind.is_some() || !subscription.is_due() {
+            return Offer::Nothing;
+        }
+        match bundles.take(&mut subscription.cursor, self.deflate, reader) {
+            Some(bytes) if bytes.is_empty() => Offer::Nothing,
+            Some(bytes) => Offer::Write(bytes),
+            None => Offer::Wake,
+        }
+    }
+
+    /// The connection, for what was offered.
+    pub(crate) fn line(&self) -> Option<&Line> {
+        self.line.as_ref()
+    }
+
+    /// So much of what was offered is written. Whether the task has to write the rest.
+    pub(crate) fn carried(&mut self, bytes: &Bytes, written: usize) -> bool {
+        if written == bytes.len() {
+            return false;
+        }
+        let rest = Encoded::from_bytes(bytes.slice(written..));
+        batch(&mut self.batch).frames.push_back(rest);
+        true
     }
 
     fn subscribe(&mut self, topic: Topic, cursor: Cursor) {
@@ -191,6 +270,9 @@ impl Outgoing {
             None => {
                 // Most sessions have one; the next power of two would cost more than it saves.
                 self.subscriptions.reserve_exact(1);
+                if self.line.is_some() {
+                    topic.carry_by(&Handle::current());
+                }
                 self.subscriptions.push(Subscription {
                     topic,
                     cursor,
@@ -238,8 +320,9 @@ impl Outgoing {
 
     /// Takes nothing more for the session and ends its subscriptions, those on their way included.
     /// Whoever waits for a flush learns that it does not come.
-    pub(super) fn shut<D: ?Sized>(&mut self, session: &Session<D>) {
+    pub(crate) fn shut<D: ?Sized>(&mut self, session: &Session<D>) {
         self.batch = None;
+        self.line = None;
         for item in session.outbox().shut() {
             if let Item::Subscribe(topic, _) = item {
                 topic.leave(session.id());
@@ -247,87 +330,6 @@ impl Outgoing {
         }
         for subscription in self.subscriptions.drain(..) {
             subscription.topic.leave(session.id());
-        }
-    }
-}
-
-/// The batch, made of the thread's spare one where there is none.
-fn batch(slot: &mut Option<Box<Batch>>) -> &mut Batch {
-    slot.get_or_insert_with(|| SPARE.take().unwrap_or_default())
-}
-
-/// Makes an empty batch the thread's spare one, unless it has grown large.
-fn keep(batch: &mut Option<Box<Batch>>) {
-    if let Some(batch) = batch.take()
-        && batch.frames.capacity() <= KEPT_FRAMES
-    {
-        SPARE.set(Some(batch));
-    }
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.from_outbox == 0 && self.flushes.is_empty()
-    }
-
-    fn encode_taken(&mut self, deflate: Option<Deflate>) {
-        let taken = self.taken.drain(..);
-        self.frames
-            .extend(taken.map(|frame| frame.into_encoded(deflate)));
-    }
-
-    /// Writes once: short frames side by side out of the thread's buffer, long ones from where
-    /// they lie.
-    fn poll_write(
-        &self,
-        io: &mut (impl AsyncWrite + Unpin),
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        let io = Pin::new(io);
-        let is_long = |frame: &Encoded| frame.payload().len() >= COPIED;
-        if self.frames.front().is_some_and(is_long) && io.is_write_vectored() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let mut count = 0;
-            self.pieces(|piece| {
-                slices[count] = IoSlice::new(piece);
-                count += 1;
-                count < SLICES
-            });
-            return io.poll_write_vectored(cx, &slices[..count]);
-        }
-        BUFFER.with_borrow_mut(|buffer| {
-            buffer.clear();
-            self.pieces(|piece| {
-                let room = SCRATCH - buffer.len();
-                buffer.extend_from_slice(&piece[..piece.len().min(room)]);
-                piece.len() < room
-            });
-            io.poll_write(cx, buffer)
-        })
-    }
-
-    /// Hands out what is to be written, in order, until `take` wants no more.
-    fn pieces<'b>(&'b self, mut take: impl FnMut(&'b [u8]) -> bool) {
-        let mut written = self.offset;
-        for frame in &self.frames {
-            for piece in &[frame.header(), frame.payload()] {
-                let skipped = written.min(piece.len());
-                written -= skipped;
-                if skipped < piece.len() && !take(&piece[skipped..]) {
-                    return;
-                }
-            }
-        }
-    }
-
-    fn advance(&mut self, written: usize) {
-        self.offset += written;
-        while let Some(first) = self.frames.front() {
-            if self.offset < first.len() {
-                return;
-            }
-            self.offset -= first.len();
-            self.frames.pop_front();
         }
     }
 }

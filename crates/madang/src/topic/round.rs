@@ -1,0 +1,251 @@
+//! Rounds: what is new in a topic is carried to its readers, many in a row.
+//!
+//! To wake each reader's task, so that it looks and writes, costs more than the frame that it writes.
+//! A round takes the place of those tasks: it writes to the connections of readers that have nothing
+//! else to write, straight from what they share. It wakes the others, and whoever's connection takes
+//! no more.
+
+use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
+use websocket::{Deflate, Encoded, Frame};
+
+use super::{
+    Reading, Topic,
+    ring::{Cursor, Run},
+};
+use crate::{
+    SessionId,
+    line::Line,
+    session::{AnySession, BATCH_BYTES, Lent, Offer},
+};
+
+/// Readers of a round. The rounds of a large topic are spread over the runtime's threads.
+pub(super) const READERS: usize = 128;
+
+/// Which rounds of a topic are due and under way.
+#[derive(Debug, Default)]
+pub(super) struct Rounds(Vec<State>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// There is something that the round has not carried yet, or not to all.
+    due: bool,
+    /// There is a task.
+    running: bool,
+}
+
+impl Rounds {
+    /// The round of the reader at `place` is due: whether a task is to be made for it.
+    pub(super) fn call(&mut self, round: usize) -> bool {
+        if self.0.len() <= round {
+            self.0.resize_with(round + 1, State::default);
+        }
+        let state = &mut self.0[round];
+        state.due = true;
+        !std::mem::replace(&mut state.running, true)
+    }
+
+    fn begin(&mut self, round: usize) {
+        if let Some(state) = self.0.get_mut(round) {
+            state.due = false;
+        }
+    }
+
+    /// Whether the round is over; it is not if there is `more`, or it is due again.
+    fn end(&mut self, round: usize, more: bool) -> bool {
+        let Some(state) = self.0.get_mut(round) else {
+            return true;
+        };
+        state.running = more || state.due;
+        !state.running
+    }
+}
+
+/// A round under way.
+pub(super) struct Round {
+    topic: Topic,
+    number: usize,
+    over: bool,
+}
+
+impl Round {
+    pub(super) fn spawn(runtime: &Handle, topic: &Topic, number: usize) {
+        let round = Self {
+            topic: topic.clone(),
+            number,
+            over: false,
+        };
+        runtime.spawn(round.run());
+    }
+
+    async fn run(mut self) {
+        let mut readers = Vec::new();
+        loop {
+            self.readers(&mut readers);
+            let more = carry(&self.topic, &readers);
+            readers.clear();
+            if self.topic.state().rounds.end(self.number, more) {
+                self.over = true;
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Those who are on the round now.
+    fn readers(&self, readers: &mut Vec<AnySession>) {
+        readers.clear();
+        let mut state = self.topic.state();
+        state.rounds.begin(self.number);
+        let first = self.number * READERS;
+        let all = state.subscribers.len();
+        let range = first.min(all)..(first + READERS).min(all);
+        if let Some(slice) = state.subscribers.get_range(range) {
+            readers.extend(slice.values().cloned());
+        }
+    }
+}
+
+/// The runtime ended first: the readers have to see for themselves.
+impl Drop for Round {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mut readers = Vec::new();
+        self.readers(&mut readers);
+        self.topic.state().rounds.end(self.number, false);
+        for reader in readers {
+            reader.wake();
+        }
+    }
+}
+
+/// What a round has encoded.
+pub(crate) struct Bundles<'t> {
+    topic: &'t Topic,
+    made: Vec<Bundle>,
+    /// Whether a reader has more to come than one bundle may hold.
+    more: bool,
+}
+
+/// Frames from one place in the topic on, encoded side by side for all readers who are there.
+struct Bundle {
+    from: u64,
+    deflate: Option<Deflate>,
+    bytes: Bytes,
+    run: Run,
+}
+
+impl<'t> Bundles<'t> {
+    fn new(topic: &'t Topic) -> Self {
+        Self {
+            topic,
+            made: Vec::new(),
+            more: false,
+        }
+    }
+
+    pub(crate) fn topic(&self) -> &'t Topic {
+        self.topic
+    }
+
+    /// What a reader at `cursor` is to be sent, who has had it then; `None` if the ring begins later.
+    pub(crate) fn take(
+        &mut self,
+        cursor: &mut Cursor,
+        deflate: Option<Deflate>,
+        reader: SessionId,
+    ) -> Option<Bytes> {
+        let from = cursor.position();
+        let made = |bundle: &Bundle| bundle.from == from && bundle.deflate == deflate;
+        let place = match self.made.iter().position(made) {
+            Some(place) => place,
+            None => {
+                let run = self.topic.run(from, BATCH_BYTES)?;
+                let bytes = encode(&run.frames, deflate);
+                self.more |= run.more;
+                self.made.push(Bundle {
+                    from,
+                    deflate,
+                    bytes,
+                    run,
+                });
+                self.made.len() - 1
+            }
+        };
+        let bundle = self.made.get(place)?;
+        if !cursor.has_come() || bundle.run.except.contains(&reader) {
+            return Some(self.take_own(cursor, deflate, reader));
+        }
+        cursor.advance(&bundle.run);
+        Some(bundle.bytes.clone())
+    }
+
+    /// The same for a reader whom some of it is not for.
+    fn take_own(
+        &mut self,
+        cursor: &mut Cursor,
+        deflate: Option<Deflate>,
+        reader: SessionId,
+    ) -> Bytes {
+        let (mut budget, mut frames) = (BATCH_BYTES, Vec::new());
+        let read = self.topic.read(cursor, reader, &mut budget, &mut frames);
+        self.more |= !matches!(read, Reading::UpToDate);
+        encode(&frames, deflate)
+    }
+}
+
+fn encode(frames: &[Frame], deflate: Option<Deflate>) -> Bytes {
+    let frames: Vec<Encoded> = frames.iter().map(|frame| frame.encode(deflate)).collect();
+    let mut bytes = BytesMut::with_capacity(frames.iter().map(Encoded::len).sum());
+    for frame in &frames {
+        bytes.extend_from_slice(frame.header());
+        bytes.extend_from_slice(frame.payload());
+    }
+    bytes.freeze()
+}
+
+/// A reader's bytes, with what it takes to write them.
+struct Parcel<'r> {
+    reader: &'r AnySession,
+    outgoing: Lent<'r>,
+    bytes: Bytes,
+}
+
+/// Carries to each reader what is new for it, once. Whether there is more for some.
+fn carry(topic: &Topic, readers: &[AnySession]) -> bool {
+    let mut bundles = Bundles::new(topic);
+    let mut parcels = Vec::with_capacity(readers.len());
+    for reader in readers {
+        let Some(mut outgoing) = reader.lend() else {
+            // Its task is at work, or another topic's round is here.
+            reader.wake();
+            continue;
+        };
+        match outgoing.offer(&mut bundles, reader.id()) {
+            Offer::Nothing => {}
+            Offer::Wake => {
+                drop(outgoing);
+                reader.wake();
+            }
+            Offer::Write(bytes) => parcels.push(Parcel {
+                reader,
+                outgoing,
+                bytes,
+            }),
+        }
+    }
+    let lines = parcels.iter().filter_map(|parcel| {
+        let line = parcel.outgoing.line()?;
+        Some((line, &parcel.bytes))
+    });
+    let written = Line::write_each(&lines.collect::<Vec<_>>());
+    for (mut parcel, written) in parcels.into_iter().zip(written) {
+        if parcel.outgoing.carried(&parcel.bytes, written) {
+            drop(parcel.outgoing);
+            parcel.reader.wake();
+        }
+    }
+    bundles.more
+}
