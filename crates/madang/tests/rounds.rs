@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::Router;
@@ -283,6 +283,32 @@ async fn what_passes_reaches_all_but_the_one_excepted() {
                 assert_eq!(visitor.next().await, format!("stored {number}"));
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn within_a_window_what_is_said_waits_and_goes_out_together() {
+    let yard = Yard::open(1024).await;
+    let window = Duration::from_millis(400);
+    yard.topic.set_window(window);
+    let mut visitors = [
+        yard.visit("plain", false).await,
+        yard.visit("compressed", true).await,
+    ];
+    // Their tasks have come to rest: one at work would look for itself.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    yard.topic.publish("at once");
+    for visitor in &mut visitors {
+        assert_eq!(visitor.next().await, "at once");
+    }
+    for number in 0..10 {
+        yard.topic.publish(event(number));
+    }
+    for visitor in &mut visitors {
+        assert_eq!(visitor.next().await, event(0));
+        assert!(began.elapsed() >= window, "{:?}", began.elapsed());
+        visitor.expect((1..10).map(event)).await;
     }
 }
 

@@ -251,6 +251,8 @@ pub struct Times {
     pub presence_grace_ms: u64,
     /// How long changes of presence are gathered before they are told.
     pub presence_window_ms: u64,
+    /// How long what is said in a room is gathered before those in it are written to once more; 0 is not at all.
+    pub delivery_window_ms: u64,
     /// How long a client may take to send a request's head.
     pub request_head_ms: u64,
     /// How long a session may wait for its turn to be let in; one that would wait longer is answered 503.
@@ -386,6 +388,7 @@ impl Default for Times {
             heartbeat_ms: 25_000,
             presence_grace_ms: 10_000,
             presence_window_ms: 250,
+            delivery_window_ms: 0,
             request_head_ms: 10_000,
             opening_wait_ms: 10_000,
             close_ms: 3_000,

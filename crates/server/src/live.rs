@@ -37,6 +37,8 @@ pub(crate) struct LiveRooms {
     rooms: Mutex<HashMap<RoomName, Arc<LiveRoom>>>,
     reads: Reads,
     ring: RingLimits,
+    /// How long deliveries are gathered.
+    window: Duration,
     presence: PresenceSettings,
     runtime: Handle,
 }
@@ -59,12 +61,18 @@ struct Present {
 
 impl LiveRooms {
     /// Must be called on a tokio runtime, on which changes of presence are then told.
-    pub(crate) fn new(reads: Reads, ring: RingLimits, presence: PresenceSettings) -> Arc<Self> {
+    pub(crate) fn new(
+        reads: Reads,
+        ring: RingLimits,
+        window: Duration,
+        presence: PresenceSettings,
+    ) -> Arc<Self> {
         let runtime = Handle::current();
         Arc::new(Self {
             rooms: Mutex::default(),
             reads,
             ring,
+            window,
             presence,
             runtime,
         })
@@ -113,23 +121,24 @@ impl LiveRooms {
         head: &RoomHead,
     ) -> Arc<LiveRoom> {
         let new = || {
-            Arc::new_cyclic(|room| LiveRoom {
-                name: name.clone(),
-                topic: Topic::new(
-                    head.head,
-                    self.ring,
-                    StoredLog {
-                        reads: self.reads.clone(),
-                        name: name.clone(),
-                        room: room.clone(),
-                    },
-                ),
-                present: Mutex::new(Present {
-                    presence: Presence::new(self.presence),
-                    typing: Typing::default(),
-                    telling: false,
-                }),
-                changed: Notify::new(),
+            Arc::new_cyclic(|room| {
+                let log = StoredLog {
+                    reads: self.reads.clone(),
+                    name: name.clone(),
+                    room: room.clone(),
+                };
+                let topic = Topic::new(head.head, self.ring, log);
+                topic.set_window(self.window);
+                LiveRoom {
+                    name: name.clone(),
+                    topic,
+                    present: Mutex::new(Present {
+                        presence: Presence::new(self.presence),
+                        typing: Typing::default(),
+                        telling: false,
+                    }),
+                    changed: Notify::new(),
+                }
             })
         };
         rooms.entry(name.clone()).or_insert_with(new).clone()

@@ -181,11 +181,12 @@ impl Server {
         let (journal, failure) =
             Journal::start(store, config.limits.journal_queue, config.sweeps())?;
         let limits = &config.limits;
+        let window = Duration::from_millis(config.times.delivery_window_ms);
         let ring = RingLimits {
             frames: limits.ring_events,
             bytes: limits.ring_bytes,
         };
-        let live = LiveRooms::new(reads.clone(), ring, config.presence_settings());
+        let live = LiveRooms::new(reads.clone(), ring, window, config.presence_settings());
         for room in left {
             live.restore(room);
         }

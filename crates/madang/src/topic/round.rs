@@ -6,7 +6,10 @@
 //! no more.
 
 use bytes::{Bytes, BytesMut};
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep_until},
+};
 use websocket::{Deflate, Encoded, Frame};
 
 use super::{
@@ -81,9 +84,14 @@ impl Round {
     async fn run(mut self) {
         let mut readers = Vec::new();
         loop {
+            let began = Instant::now();
             self.readers(&mut readers);
             let more = carry(&self.topic, &readers);
             readers.clear();
+            let window = self.topic.window();
+            if !more && !window.is_zero() {
+                sleep_until(began + window).await;
+            }
             if self.topic.state().rounds.end(self.number, more) {
                 self.over = true;
                 return;

@@ -116,6 +116,12 @@ impl Config {
                 0,
                 DAY_MS,
             ),
+            (
+                "times.delivery_window_ms",
+                times.delivery_window_ms,
+                0,
+                10_000,
+            ),
             ("times.request_head_ms", times.request_head_ms, 10, DAY_MS),
             ("times.opening_wait_ms", times.opening_wait_ms, 0, DAY_MS),
             ("times.close_ms", times.close_ms, 0, DAY_MS),
