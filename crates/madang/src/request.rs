@@ -74,11 +74,11 @@ impl Request {
     /// The first header `name` (any case). Those of the handshake itself
     /// (`Connection`, `Upgrade`, `Sec-WebSocket-*`) are not kept.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(": "))
-            .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_at_checked(name.len())?;
+            let value = value.strip_prefix(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
     }
 
     /// The address that the connection came from; behind [trusted proxies](crate::TrustedProxies) the

@@ -47,7 +47,8 @@ impl AdminToken {
 
 /// Makes the token beside its place and moves it there, so that the file is never there by half.
 fn create(path: &Path) -> io::Result<String> {
-    let token = new_token()?;
+    let [high, low] = random_bits()?;
+    let token = format!("{high:032x}{low:032x}");
     let new = path.with_extension("new");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -64,11 +65,11 @@ fn create(path: &Path) -> io::Result<String> {
     Ok(token)
 }
 
-/// 256 random bits, in hexadecimal.
-pub(crate) fn new_token() -> io::Result<String> {
-    let mut bits = [0; 32];
-    getrandom::fill(&mut bits).map_err(io::Error::other)?;
-    Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())
+/// 256 random bits, which make a token that nobody guesses.
+pub(crate) fn random_bits() -> io::Result<[u128; 2]> {
+    let mut bits = [[0; 16]; 2];
+    getrandom::fill(bits.as_flattened_mut()).map_err(io::Error::other)?;
+    Ok(bits.map(u128::from_ne_bytes))
 }
 
 #[cfg(test)]

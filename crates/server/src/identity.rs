@@ -2,10 +2,10 @@
 
 use axum::http::HeaderMap;
 use rooms::{Error, ErrorCode, User, UserId, UserName};
-use store::TokenHash;
+use store::{TokenHash, guest_token};
 use ulid::Ulid;
 
-use crate::{admin::new_token, yard::Yard};
+use crate::{admin::random_bits, clock::now, yard::Yard};
 
 /// The id of whoever has the admin token.
 const ADMIN: &str = "u_admin";
@@ -123,7 +123,7 @@ pub(crate) fn is_admin(user: &User) -> bool {
 
 fn new_guest(name: UserName) -> Result<Identity, Error> {
     let id = UserId::parse(&format!("u_{}", Ulid::generate()));
-    let token = new_token().map_err(|error| {
+    let random = random_bits().map_err(|error| {
         tracing::error!(%error, "the system gives no random bits");
         Error::new(ErrorCode::Internal, "The server failed; it is in its log.")
     })?;
@@ -134,6 +134,6 @@ fn new_guest(name: UserName) -> Result<Identity, Error> {
     };
     Ok(Identity {
         user,
-        new_token: Some(token),
+        new_token: Some(guest_token(now(), random)),
     })
 }

@@ -65,5 +65,5 @@ pub use register::{
 };
 pub use retention::{Keep, Retention, Swept};
 pub use room::RoomHead;
-pub use token::TokenHash;
+pub use token::{TokenHash, guest_token};
 pub use write::{Outcome, Write};

@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::{
-    http2,
+    http2, listener,
     proxies::TrustedProxies,
     socket::{Place, Socket, Stream, Tls},
 };
@@ -76,6 +76,7 @@ impl Connections {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Requests {
+        listener::send_at_once(&listener);
         let connections = Arc::new(self);
         let requests = Requests(watch::Sender::new(()));
         let mut shutdown = pin!(shutdown);
@@ -199,8 +200,6 @@ impl Connections {
 
     /// Agrees with the client on TLS and on a version of HTTP, by what it says first.
     async fn begin(&self, stream: TcpStream) -> io::Result<(Stream, Http)> {
-        // Frames are gathered before they are written; waiting for more in the kernel only delays them.
-        let _ = stream.set_nodelay(true);
         let (stream, two) = match &self.tls {
             Some(tls) => {
                 let stream = Box::pin(tls.accept(stream)).await?;

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
 /// Connections that may wait to be accepted. With tokio's own 128, a storm of clients loses
@@ -31,4 +31,26 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Has what is accepted send at once: frames are gathered before they are written, and waiting for more of
+/// them in the kernel only delays them. The option is set here once, as what is accepted has its listener's.
+pub(super) fn send_at_once(listener: &TcpListener) {
+    let _ = SockRef::from(listener).set_tcp_nodelay(true);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_at_once() {
+        let listener = bind("127.0.0.1:0").await.unwrap();
+        send_at_once(&listener);
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert!(accepted.nodelay().unwrap());
+    }
 }
