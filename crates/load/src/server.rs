@@ -24,7 +24,7 @@ const LOG_SHOWN: usize = 4096;
 
 /// Which server is measured.
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// The server's program; without it, the one in the same folder as this program: `madang`, or
     /// `madang-peers` for `peers`.
     #[arg(long, global = true, value_name = "PATH")]
@@ -40,13 +40,13 @@ pub(crate) struct Options {
 
 impl Options {
     /// A folder for data, on the disk that is measured.
-    pub(crate) fn folder(&self) -> anyhow::Result<TempDir> {
+    pub fn folder(&self) -> anyhow::Result<TempDir> {
         let data_in = self.data_in.clone().map_or_else(here, Ok)?;
         TempDir::with_prefix_in("madang-bench-", data_in).context("cannot make a data folder")
     }
 
     /// The program to measure: `name` unless another is given; `build` makes it.
-    pub(crate) fn program(&self, name: &str, build: &str) -> anyhow::Result<PathBuf> {
+    pub fn program(&self, name: &str, build: &str) -> anyhow::Result<PathBuf> {
         let program = match &self.program {
             Some(program) => program.clone(),
             None => here()?.join(name),
@@ -62,7 +62,7 @@ impl Options {
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
     id: u32,
     /// As `127.0.0.1:40123`.
@@ -73,12 +73,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(options: &Options) -> anyhow::Result<Self> {
+    /// Starts one on an empty data folder.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
         Self::start_in(options, options.folder()?, "127.0.0.1:0").await
     }
 
     /// Ends it at once, as a power cut would, and starts another on the same data and address.
-    pub(crate) async fn kill_and_start_again(mut self, options: &Options) -> anyhow::Result<Self> {
+    pub async fn kill_and_start_again(mut self, options: &Options) -> anyhow::Result<Self> {
         self.child.kill().await?;
         Self::start_in(options, self.folder, &self.address).await
     }
@@ -118,22 +119,22 @@ impl Server {
     }
 
     /// As `127.0.0.1:40123`.
-    pub(crate) fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         &self.address
     }
 
     /// The WebSocket address of `path`, which begins with a slash.
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
     }
 
     /// The process's id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.id
     }
 
     /// Ends it, and passes `result` on; a failure comes with the end of the server's log.
-    pub(crate) async fn end<T>(mut self, result: anyhow::Result<T>) -> anyhow::Result<T> {
+    pub async fn end<T>(mut self, result: anyhow::Result<T>) -> anyhow::Result<T> {
         let ended = self.child.try_wait()?;
         self.child.kill().await?;
         let result = match (ended, result) {

@@ -10,19 +10,19 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Processor time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// Of the server that is measured.
-    pub(crate) server: Duration,
+    pub server: Duration,
     /// Of this process.
-    pub(crate) generator: Duration,
+    pub generator: Duration,
     /// Of everything else on the machine, and what a hypervisor took: with much of it, a run tells
     /// little.
-    pub(crate) others: Duration,
+    pub others: Duration,
 }
 
 impl Usage {
     /// Since the machine's start.
-    pub(crate) fn now(server: u32) -> anyhow::Result<Self> {
+    pub fn now(server: u32) -> anyhow::Result<Self> {
         let server = cpu(&server.to_string())?;
         let generator = cpu("self")?;
         let all = machine_time(&read("stat")?).context("/proc/stat is not as expected")?;
@@ -35,7 +35,7 @@ impl Usage {
     }
 
     /// Since then.
-    pub(crate) fn since(self, then: Self) -> Self {
+    pub fn since(self, then: Self) -> Self {
         Self {
             server: self.server.saturating_sub(then.server),
             generator: self.generator.saturating_sub(then.generator),
@@ -45,19 +45,19 @@ impl Usage {
 }
 
 /// Bytes of a process that are in memory.
-pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
+pub fn resident(process: u32) -> anyhow::Result<u64> {
     let status = read(&format!("{process}/status"))?;
     status_bytes(&status, "VmRSS:").context("/proc/PID/status is not as expected")
 }
 
 /// The most bytes of a process that were in memory at a time.
-pub(crate) fn peak(process: u32) -> anyhow::Result<u64> {
+pub fn peak(process: u32) -> anyhow::Result<u64> {
     let status = read(&format!("{process}/status"))?;
     status_bytes(&status, "VmHWM:").context("/proc/PID/status is not as expected")
 }
 
 /// Processor time of this process.
-pub(crate) fn own_cpu() -> anyhow::Result<Duration> {
+pub fn own_cpu() -> anyhow::Result<Duration> {
     cpu("self")
 }
 

@@ -8,7 +8,7 @@ use crate::process::Usage;
 
 /// One scenario's figures.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     scenario: String,
     figures: Vec<Figure>,
 }
@@ -22,20 +22,21 @@ struct Figure {
 
 impl Report {
     /// Of the scenario that `scenario` describes.
-    pub(crate) fn new(scenario: String) -> Self {
+    pub fn new(scenario: String) -> Self {
         Self {
             scenario,
             figures: Vec::new(),
         }
     }
 
-    pub(crate) fn add(mut self, name: &'static str, value: f64, unit: &'static str) -> Self {
+    /// Adds a line.
+    pub fn add(mut self, name: &'static str, value: f64, unit: &'static str) -> Self {
         self.figures.push(Figure { name, value, unit });
         self
     }
 
     /// What the processors did during `took`: the last lines of every report.
-    pub(crate) fn add_usage(self, usage: Usage, took: Duration) -> Self {
+    pub fn add_usage(self, usage: Usage, took: Duration) -> Self {
         let share = |used: Duration| used.as_secs_f64() / took.as_secs_f64() * 100.0;
         self.add("server CPU", share(usage.server), "% of a core")
             .add("generator CPU", share(usage.generator), "% of a core")
@@ -54,7 +55,7 @@ impl fmt::Display for Report {
 }
 
 /// A value with about three digits that mean something, and its thousands apart.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value < 10.0 {
         return format!("{value:.2}");
     }
