@@ -145,7 +145,7 @@ impl Settings {
         match peer {
             Peer::Madang => {
                 let server = Server::start(options).await?;
-                let result = at::<Madang>(load, server.address(), server.id()).await;
+                let result = at::<Madang>(load, server.address(), server.id()?).await;
                 server.end(result).await
             }
             Peer::Nats => {

@@ -39,7 +39,7 @@ enum Scenario {
     /// Calls beside those of NATS and Socket.IO.
     Calls(calls::Settings),
     /// Writers with one message in flight each, beside the same transactions without a server.
-    Writers(writers::Settings),
+    Writers(load::writers::Settings),
 }
 
 fn main() -> ExitCode {

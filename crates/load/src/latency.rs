@@ -13,6 +13,20 @@ impl Latencies {
             .push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
 
+    /// Adds one of so many nanoseconds.
+    pub fn record_nanos(&mut self, took: u64) {
+        self.record(Duration::from_nanos(took));
+    }
+
+    /// How many are as long as this or longer.
+    pub fn above(&self, millis: f64) -> usize {
+        let micros = millis * 1e3;
+        self.0
+            .iter()
+            .filter(|took| f64::from(**took) >= micros)
+            .count()
+    }
+
     /// How many were added.
     pub fn count(&self) -> usize {
         self.0.len()

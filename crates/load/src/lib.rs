@@ -1,14 +1,15 @@
 //! Load on a Madang server: what a delivery, a connection and an `ok` cost.
 //!
-//! `madang bench` is this crate. Each scenario starts a server of its own on an empty data folder, loads it
-//! from this one thread, and tells what it measured. It is a check as well: every delivery that the
+//! `madang bench` is this crate. Each scenario starts a server of its own on an empty data folder, or takes
+//! one that runs, loads it from this one thread, and tells what it measured. It is a check as well: every delivery that the
 //! protocol promises is counted, and one that is lost, doubled or out of order ends the run with an error.
 //!
 //! It speaks the wire and looks at `/proc`, and knows nothing of the server's inside.
 //! Deliberately not: a test (its figures depend on the machine), or a client of many machines.
 //!
-//! Start with `rooms`, the main road; `idle`, [`writers`], `returning`, `slow` and `crowd` are the other
-//! scenarios. What is public is there for other comparisons too.
+//! Start with `fan_out`, the main road; `echo`, `storm`, `idle`, [`writers`], `returning`, `slow` and `crowd`
+//! are the other scenarios. Where deliveries are many, a session is a `link`: frames made in advance, one
+//! buffer for all, numbers found at their places. What is public is there for other comparisons too.
 
 pub mod clock;
 pub mod latency;
@@ -19,11 +20,18 @@ pub mod sessions;
 pub mod writers;
 
 mod crowd;
+mod echo;
+mod fan_out;
+mod frames;
 mod idle;
+mod link;
+mod netstat;
 mod order;
 mod returning;
-mod rooms;
+mod scan;
+mod search;
 mod slow;
+mod storm;
 mod wire;
 
 use clap::{Args, Subcommand};
@@ -37,7 +45,7 @@ use crate::report::Report;
 
 /// Measure what a delivery, a connection and an ok cost.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct Bench {
     #[command(subcommand)]
     scenario: Scenario,
     #[command(flatten)]
@@ -50,7 +58,13 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 enum Scenario {
     /// Sessions in rooms that are written to at a steady rate.
-    Rooms(rooms::Settings),
+    FanOut(fan_out::Settings),
+    /// The same with one big room.
+    Room(fan_out::OneRoom),
+    /// Sessions that ask, are answered, and ask again.
+    Echo(echo::Settings),
+    /// Connections that come all at once.
+    Storm(storm::Settings),
     /// Sessions that do nothing.
     Idle(idle::Settings),
     /// Writers with one message in flight each.
@@ -61,7 +75,7 @@ enum Scenario {
     Slow(slow::Settings),
     /// People come into and leave a room with many in it.
     Crowd(crowd::Settings),
-    /// `rooms`, `idle` and `writers` at their default sizes.
+    /// `fan-out`, `idle` and `writers` at their default sizes.
     All,
 }
 
@@ -70,7 +84,7 @@ enum Scenario {
 /// # Errors
 ///
 /// What hindered it, or the promise that the server broke.
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub fn run(options: &Bench) -> anyhow::Result<()> {
     let json = block_on(measure(options))?;
     if options.json {
         println!("{json:#}");
@@ -101,7 +115,7 @@ pub fn block_on<T>(measure: impl Future<Output = anyhow::Result<T>>) -> anyhow::
 }
 
 /// Prints tables, unless it is JSON that is wanted; that is the result.
-async fn measure(options: &Options) -> anyhow::Result<Value> {
+async fn measure(options: &Bench) -> anyhow::Result<Value> {
     let server = &options.server;
     let mut reports = Vec::new();
     let mut take = |report: Report| {
@@ -111,14 +125,19 @@ async fn measure(options: &Options) -> anyhow::Result<Value> {
         reports.push(report);
     };
     match &options.scenario {
-        Scenario::Rooms(settings) => take(rooms::measure(server, settings).await?),
+        Scenario::FanOut(settings) => take(fan_out::measure("fan-out", server, settings).await?),
+        Scenario::Room(room) => {
+            take(fan_out::measure("room", server, &room.settings()).await?);
+        }
+        Scenario::Echo(settings) => take(echo::measure(server, settings).await?),
+        Scenario::Storm(settings) => take(storm::measure(server, settings).await?),
         Scenario::Idle(settings) => take(idle::measure(server, settings).await?),
         Scenario::Writers(settings) => writers::measure_all(server, settings, take).await?,
         Scenario::Return(settings) => take(returning::measure(server, settings).await?),
         Scenario::Slow(settings) => take(slow::measure(server, settings).await?),
         Scenario::Crowd(settings) => take(crowd::measure(server, settings).await?),
         Scenario::All => {
-            take(rooms::measure(server, &rooms::Settings::default()).await?);
+            take(fan_out::measure("fan-out", server, &fan_out::Settings::default()).await?);
             for settings in [idle::Settings::default(), idle::Settings::bare()] {
                 take(idle::measure(server, &settings).await?);
             }

@@ -11,19 +11,24 @@ const TICK: Duration = Duration::from_millis(10);
 /// Processor time.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// Of the server that is measured.
+    /// Of the server that is measured; nothing where its process is not known.
     pub server: Duration,
     /// Of this process.
     pub generator: Duration,
     /// Of everything else on the machine, and what a hypervisor took: with much of it, a run tells
     /// little.
     pub others: Duration,
+    server_known: bool,
 }
 
 impl Usage {
     /// Since the machine's start.
-    pub fn now(server: u32) -> anyhow::Result<Self> {
-        let server = cpu(&server.to_string())?;
+    pub fn now(server: impl Into<Option<u32>>) -> anyhow::Result<Self> {
+        let process = server.into();
+        let server = match process {
+            Some(server) => cpu(&server.to_string())?,
+            None => Duration::ZERO,
+        };
         let generator = cpu("self")?;
         let all = machine_time(&read("stat")?).context("/proc/stat is not as expected")?;
         let others = all.saturating_sub(server + generator);
@@ -31,7 +36,19 @@ impl Usage {
             server,
             generator,
             others,
+            server_known: process.is_some(),
         })
+    }
+
+    /// Microseconds of the server for each of `count`, where its process is known.
+    pub fn server_micros_per(self, count: f64) -> Option<f64> {
+        self.server_known
+            .then(|| self.server.as_secs_f64() * 1e6 / count)
+    }
+
+    /// What the server used, where its process is known.
+    pub fn of_server(self) -> Option<Duration> {
+        self.server_known.then_some(self.server)
     }
 
     /// Since then.
@@ -40,6 +57,7 @@ impl Usage {
             server: self.server.saturating_sub(then.server),
             generator: self.generator.saturating_sub(then.generator),
             others: self.others.saturating_sub(then.others),
+            server_known: self.server_known && then.server_known,
         }
     }
 }

@@ -11,6 +11,20 @@ use crate::process::Usage;
 pub struct Report {
     scenario: String,
     figures: Vec<Figure>,
+    /// What a search tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<Step>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+/// A rate that a search tried.
+#[derive(Debug, Serialize)]
+struct Step {
+    rate: f64,
+    kept_up: bool,
+    outcome: String,
+    p99_ms: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -26,6 +40,8 @@ impl Report {
         Self {
             scenario,
             figures: Vec::new(),
+            steps: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -35,10 +51,35 @@ impl Report {
         self
     }
 
+    /// Adds a rate that was tried.
+    pub(crate) fn step(mut self, rate: f64, kept_up: bool, outcome: &str, p99_ms: f64) -> Self {
+        self.steps.push(Step {
+            rate,
+            kept_up,
+            outcome: outcome.to_owned(),
+            p99_ms,
+        });
+        self
+    }
+
+    /// Adds a sentence.
+    pub(crate) fn note(mut self, note: &str) -> Self {
+        self.notes.push(note.to_owned());
+        self
+    }
+
+    /// Adds a line if there is something to say.
+    pub fn add_some(self, name: &'static str, value: Option<f64>, unit: &'static str) -> Self {
+        match value {
+            Some(value) => self.add(name, value, unit),
+            None => self,
+        }
+    }
+
     /// What the processors did during `took`: the last lines of every report.
     pub fn add_usage(self, usage: Usage, took: Duration) -> Self {
         let share = |used: Duration| used.as_secs_f64() / took.as_secs_f64() * 100.0;
-        self.add("server CPU", share(usage.server), "% of a core")
+        self.add_some("server CPU", usage.of_server().map(share), "% of a core")
             .add("generator CPU", share(usage.generator), "% of a core")
             .add("others' CPU", share(usage.others), "% of a core")
     }
@@ -49,6 +90,13 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.scenario)?;
         for Figure { name, value, unit } in &self.figures {
             writeln!(f, "  {name:<28}{:>12} {unit}", number(*value))?;
+        }
+        for step in &self.steps {
+            let (rate, p99) = (number(step.rate), number(step.p99_ms));
+            writeln!(f, "  tried {rate:>12} /s: {}, p99 {p99} ms", step.outcome)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  {note}")?;
         }
         Ok(())
     }

@@ -9,16 +9,16 @@ use tokio::time::Instant;
 
 use crate::{
     clock::Clock,
+    fan_out::{self, Hall, Kind, Searching, Shape},
     latency::Latencies,
-    process::Usage,
     report::Report,
     server::{self, Server},
     sessions,
     wire::{self, Message},
 };
 
-/// The one room that all write to.
-const ROOM: &str = "bench";
+/// The rate that a search begins with.
+const FROM: f64 = 1_000.0;
 
 /// How many writers.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +35,8 @@ pub struct Settings {
     /// Gives every message a key, as clients do that try again.
     #[arg(long)]
     pub keys: bool,
+    #[command(flatten)]
+    search: Searching,
 }
 
 impl Settings {
@@ -51,6 +53,7 @@ impl Default for Settings {
             seconds: 10,
             text_bytes: 64,
             keys: false,
+            search: Searching::default(),
         }
     }
 }
@@ -75,15 +78,37 @@ pub async fn measure(
 ) -> anyhow::Result<Report> {
     anyhow::ensure!(writers > 0, "nobody writes nothing");
     sessions::make_room(writers)?;
-    let server = Server::start(options).await?;
-    let result = write(&server, settings, writers).await;
+    let server = Server::start_unlimited(options).await?;
+    let result = if settings.search.search {
+        search(&server, settings, writers).await
+    } else {
+        write(&server, settings, writers).await
+    };
     server.end(result).await
+}
+
+/// The highest rate of messages, whatever is in flight, that is stored in time.
+async fn search(server: &Server, settings: &Settings, writers: usize) -> anyhow::Result<Report> {
+    let shape = Shape {
+        rooms: 1,
+        members: writers,
+        kind: Kind::Unheard,
+        text_bytes: settings.text_bytes,
+    };
+    shape.check_text()?;
+    anyhow::ensure!(
+        !settings.keys,
+        "a search writes without keys: leave out --keys"
+    );
+    let mut hall = Hall::open(server, shape).await?;
+    fan_out::search("writers", "ok/s", server, &mut hall, &settings.search, FROM).await
 }
 
 async fn write(server: &Server, settings: &Settings, writers: usize) -> anyhow::Result<Report> {
     // A room is made by whoever subscribes to it first. That session hears nothing: it is gone
     // before anything is written.
-    drop(sessions::open_in_room(&server.url(&format!("/ws/{ROOM}?name=first"))).await?);
+    let room = &server.room("bench");
+    drop(sessions::open_in_room(&server.url(&format!("/ws/{room}?name=first"))).await?);
     let clients = sessions::open_all(writers, async |writer| {
         sessions::open(&server.url(&format!("/ws?name=writer-{writer}"))).await
     });
@@ -91,7 +116,7 @@ async fn write(server: &Server, settings: &Settings, writers: usize) -> anyhow::
 
     let stored = Stored::default();
     let clock = Clock::start();
-    let usage = Usage::now(server.id())?;
+    let usage = server.usage()?;
     let began = Instant::now();
     let until = began + settings.time();
     let writing = clients.into_iter().map(|client| {
@@ -104,14 +129,14 @@ async fn write(server: &Server, settings: &Settings, writers: usize) -> anyhow::
                     key += 1;
                     key
                 });
-                one(&mut client, settings.text_bytes, key, clock, stored).await?;
+                one(&mut client, room, settings.text_bytes, key, clock, stored).await?;
             }
             anyhow::Ok(client)
         }
     });
     let clients = try_join_all(writing).await?;
     let took = began.elapsed();
-    let usage = Usage::now(server.id())?.since(usage);
+    let usage = server.usage()?.since(usage);
     drop(clients);
     let Stored { seqs, latencies } = stored;
     check(seqs.into_inner())?;
@@ -127,11 +152,7 @@ async fn write(server: &Server, settings: &Settings, writers: usize) -> anyhow::
         .add("ok", count / took.as_secs_f64(), "/s")
         .add("send to ok, p50", latencies.percentile(50.0), "ms")
         .add("send to ok, p99", latencies.percentile(99.0), "ms")
-        .add(
-            "server CPU per ok",
-            usage.server.as_secs_f64() * 1e6 / count,
-            "µs",
-        )
+        .add_some("server CPU per ok", usage.server_micros_per(count), "µs")
         .add_usage(usage, took))
 }
 
@@ -145,6 +166,7 @@ struct Stored {
 /// Sends one message and waits for its `ok`.
 async fn one(
     client: &mut Client,
+    room: &str,
     text_bytes: usize,
     key: Option<u64>,
     clock: Clock,
@@ -152,7 +174,7 @@ async fn one(
 ) -> anyhow::Result<()> {
     let now = clock.now();
     client
-        .send_text(&wire::send(ROOM, key, text_bytes, now))
+        .send_text(&wire::send(room, key, text_bytes, now))
         .await?;
     let text = sessions::next_text(client.next().await)?;
     match wire::read(&text) {

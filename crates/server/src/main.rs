@@ -41,7 +41,7 @@ enum Command {
     Serve(Serve),
     /// Talk in a room from the terminal.
     Chat(talk::Options),
-    Bench(load::Options),
+    Bench(load::Bench),
     Backup(upkeep::Backup),
     Restore(upkeep::Restore),
     Check(upkeep::Check),
