@@ -76,6 +76,9 @@ pub(crate) struct Searching {
     /// How long each rate is tried.
     #[arg(long, default_value_t = Searching::default().step_seconds, requires = "search", value_parser = clap::value_parser!(u32).range(1..))]
     step_seconds: u32,
+    /// Nothing is tried above this rate; without it, as much as the generator can.
+    #[arg(long, requires = "search", value_parser = clap::value_parser!(u32).range(1..))]
+    most: Option<u32>,
 }
 
 impl Default for Settings {
@@ -107,6 +110,7 @@ impl Default for Searching {
             search: false,
             p99_ms: 100.0,
             step_seconds: 3,
+            most: None,
         }
     }
 }
@@ -225,7 +229,7 @@ pub(crate) async fn search(
     );
     let shape = hall.shape();
     let counted_of_a_message = shape.deliveries_of_a_message().max(1) as f64;
-    let mut search = Search::from(from);
+    let mut search = Search::new(from, settings.most.map_or(f64::MAX, f64::from));
     let mut report = Report::new(format!(
         "{scenario}: {shape}, the highest rate at p99 <= {} ms, {} s each",
         settings.p99_ms, settings.step_seconds

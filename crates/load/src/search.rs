@@ -11,12 +11,15 @@ pub(crate) struct Search {
     next: f64,
     kept: Option<f64>,
     missed: Option<f64>,
+    /// Nothing is tried above.
+    most: f64,
 }
 
 impl Search {
-    pub(crate) fn from(rate: f64) -> Self {
+    pub(crate) fn new(from: f64, most: f64) -> Self {
         Self {
-            next: rate,
+            next: from.min(most),
+            most,
             kept: None,
             missed: None,
         }
@@ -26,6 +29,7 @@ impl Search {
     pub(crate) fn next(&self) -> Option<f64> {
         match (self.kept, self.missed) {
             (Some(kept), Some(missed)) if missed / kept < NEAR => None,
+            (Some(kept), None) if kept >= self.most => None,
             (None, Some(missed)) if missed <= SLOWEST => None,
             _ => Some(self.next),
         }
@@ -40,7 +44,7 @@ impl Search {
         }
         self.next = match (self.kept, self.missed) {
             (Some(kept), Some(missed)) => (kept * missed).sqrt(),
-            (Some(kept), None) => kept * 2.0,
+            (Some(kept), None) => (kept * 2.0).min(self.most),
             (None, _) => self.next / 2.0,
         };
     }
@@ -57,7 +61,7 @@ mod tests {
 
     /// Looks for `limit`, and counts the steps.
     fn find(start: f64, limit: f64) -> (Option<f64>, usize) {
-        let mut search = Search::from(start);
+        let mut search = Search::new(start, f64::MAX);
         let mut steps = 0;
         while let Some(rate) = search.next() {
             steps += 1;
@@ -75,6 +79,16 @@ mod tests {
             assert!((1_234.0 / NEAR..=1_234.0).contains(&found), "{found}");
             assert!(steps <= 14, "{steps} steps from {start}");
         }
+    }
+
+    #[test]
+    fn nothing_is_tried_above_the_most() {
+        let mut search = Search::new(100.0, 150.0);
+        for rate in [100.0, 150.0] {
+            assert_eq!(search.next(), Some(rate));
+            search.tell(true);
+        }
+        assert_eq!((search.next(), search.highest()), (None, Some(150.0)));
     }
 
     #[test]
