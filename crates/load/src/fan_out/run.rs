@@ -5,9 +5,6 @@ use std::time::Duration;
 use super::Outcome;
 use crate::{latency::Latencies, order::Faults, process::Usage};
 
-/// Sends that are late by more than this, one in a hundred, are the generator's fault.
-const LATE_MS: f64 = 20.0;
-
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) signal: bool,
@@ -80,7 +77,8 @@ impl Run {
         }
         let late = self.late.percentile(99.0);
         let bound = Duration::from_secs_f64(p99_ms / 1e3);
-        Ok(if late > LATE_MS {
+        // A latency counts from when it was sent: with sends as late as this it would tell little.
+        Ok(if late > p99_ms / 2.0 {
             Outcome::GeneratorLate
         } else if self.refused > 0 {
             Outcome::Refused
