@@ -146,3 +146,58 @@ async fn measure(options: &Bench) -> anyhow::Result<Value> {
     }
     Ok(json!(reports))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        bench: Bench,
+    }
+
+    fn parse(arguments: &str) -> Result<Bench, String> {
+        let arguments = ["bench"].into_iter().chain(arguments.split(' '));
+        let parsed = Cli::try_parse_from(arguments);
+        parsed
+            .map(|cli| cli.bench)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_scenario_has_its_options() {
+        Cli::command().debug_assert();
+        for arguments in [
+            "all",
+            "fan-out --rooms 2 --members 3 --deliveries 4 --signal --json",
+            "room --members 2000 --search --p99-ms 50 --step-seconds 2 --most 9",
+            "echo --connections 3 --seconds 4",
+            "storm --sessions 5 --at-once 6",
+            "idle --bare --url ws://127.0.0.1:8080 --pid 7",
+            "writers --writers 1,16 --search",
+            "return --sessions 8 --program madang",
+            "slow --stopped --data-in /dev/shm",
+            "crowd --changes 9 --config madang.toml",
+        ] {
+            assert!(parse(arguments).is_ok(), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        for arguments in [
+            "",
+            "fan-out --p99-ms 50",
+            "fan-out --step-seconds 2",
+            "fan-out --deliveries 0",
+            "echo --pid 7",
+            "echo --url ws://a --program madang",
+            "idle --bare --rooms 3",
+        ] {
+            assert!(parse(arguments).is_err(), "{arguments}");
+        }
+    }
+}

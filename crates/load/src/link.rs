@@ -262,3 +262,57 @@ impl Pen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that writes these bytes after its answer, so many at a time, and tells what it reads then.
+    async fn serve(listener: TcpListener, bytes: Vec<u8>, piece: usize) -> Vec<u8> {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            socket.read_buf(&mut request).await.unwrap();
+        }
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: \
+                       s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        for piece in [&answer[..], &bytes].concat().chunks(piece) {
+            socket.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut read = vec![0; 7];
+        socket.read_exact(&mut read).await.unwrap();
+        read
+    }
+
+    #[test]
+    fn texts_are_heard_wherever_the_reads_end_and_pings_are_answered() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let long = [b"\x81\x7E\x01\x00".as_slice(), &[b'x'; 256]].concat();
+        let bytes = [b"\x81\x02ok", &*long, b"\x89\x01!", b"\x81\x03end"].concat();
+        for piece in [1, 2, 7, 100, 1000] {
+            let (heard, answered) = runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                let served = tokio::spawn(serve(listener, bytes.clone(), piece));
+                let (mut ear, _pen) = open(address, "/ws").await.unwrap();
+                let mut heard = Vec::new();
+                ear.hear_until(|text| {
+                    heard.push(text.to_vec());
+                    Ok(text == b"end")
+                })
+                .await
+                .unwrap();
+                (heard, served.await.unwrap())
+            });
+            assert_eq!(heard, [&b"ok"[..], &[b'x'; 256], b"end"], "{piece}");
+            assert_eq!(answered, frames::pong(b"!"), "{piece}");
+        }
+    }
+}

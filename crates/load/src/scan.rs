@@ -31,6 +31,20 @@ pub(crate) struct Said {
     pub(crate) number: u64,
 }
 
+#[cfg(test)]
+impl Said {
+    /// The text that says it.
+    pub(crate) fn text(self, bytes: usize) -> String {
+        let Self {
+            sent,
+            speaker,
+            number,
+        } = self;
+        let numbers = format!("{}.{speaker:06}.{number:010}", BASE + sent);
+        format!("{numbers:.<bytes$}")
+    }
+}
+
 /// A message of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {

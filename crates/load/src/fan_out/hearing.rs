@@ -197,3 +197,90 @@ impl Hearing {
         (faults, first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::Said;
+
+    const TEXT: usize = 64;
+
+    fn shape(kind: Kind) -> Shape {
+        Shape {
+            rooms: 1,
+            members: 3,
+            kind,
+            text_bytes: TEXT,
+        }
+    }
+
+    /// What session 0 hears of signals with these speakers and numbers.
+    fn hear(signals: &[(usize, u64)]) -> Hearing {
+        let hearing = Hearing::new(shape(Kind::Signal));
+        let script = Script::new("a", TEXT, true);
+        for (speaker, number) in signals {
+            let said = Said {
+                sent: 0,
+                speaker: *speaker,
+                number: *number,
+            };
+            let text = format!(
+                r#"{{"type":"signal","room":"a","user":{{}},"data":"{}"}}"#,
+                said.text(TEXT)
+            );
+            hearing
+                .take(0, &script, text.as_bytes(), 5_000_000)
+                .unwrap();
+        }
+        hearing
+    }
+
+    /// Two signals each of sessions 1 and 2, as session 0 was to hear them.
+    fn faults(signals: &[(usize, u64)]) -> (Faults, Option<String>) {
+        let head = |session, speaker| if session == 0 && speaker > 0 { 2 } else { 0 };
+        hear(signals).faults(head, |session, speaker| format!("{session} of {speaker}"))
+    }
+
+    #[test]
+    fn signals_are_in_order_by_who_says_them() {
+        for signals in [
+            [(1, 1), (1, 2), (2, 1), (2, 2)],
+            [(2, 1), (1, 1), (2, 2), (1, 2)],
+        ] {
+            assert_eq!(faults(&signals), (Faults::default(), None));
+        }
+    }
+
+    #[test]
+    fn a_signal_that_is_lost_doubled_or_late_is_found() {
+        let (found, first) = faults(&[(1, 1), (1, 2), (2, 2)]);
+        assert_eq!((found.lost, found.doubled, found.out_of_order), (1, 0, 0));
+        assert_eq!(first.as_deref(), Some("0 of 2, number 1"));
+        let (found, first) = faults(&[(1, 1), (1, 2), (1, 2), (2, 1), (2, 2)]);
+        assert_eq!((found.lost, found.doubled, found.out_of_order), (0, 1, 0));
+        assert_eq!(first.as_deref(), Some("0 of 1, number 2"));
+        let (found, _) = faults(&[(1, 2), (1, 1), (2, 1), (2, 2)]);
+        assert_eq!((found.lost, found.doubled, found.out_of_order), (0, 0, 1));
+        // Nobody hears themselves.
+        let (found, _) = faults(&[(0, 1), (1, 1), (1, 2), (2, 1), (2, 2)]);
+        assert_eq!((found.lost, found.doubled, found.out_of_order), (0, 0, 1));
+    }
+
+    #[test]
+    fn what_was_refused_is_not_waited_for() {
+        let hearing = Hearing::new(shape(Kind::Stored));
+        let script = Script::new("a", TEXT, false);
+        hearing.expect(3, 1);
+        hearing.all_sent();
+        assert!(!hearing.is_settled());
+        let busy = br#"{"type":"error","id":1,"code":"busy","message":"wait"}"#;
+        hearing.take(0, &script, busy, 0).unwrap();
+        assert!(hearing.is_settled());
+        let heard = hearing.take_result();
+        assert_eq!((heard.refused, heard.oks_missing), (vec![1], 0));
+        assert!(heard.refusal.unwrap().contains("busy"));
+
+        let gone = br#"{"type":"error","code":"not_subscribed","message":"no"}"#;
+        assert!(hearing.take(0, &script, gone, 0).is_err());
+    }
+}
