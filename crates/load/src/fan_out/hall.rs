@@ -220,7 +220,7 @@ impl Hall {
         if let Some(failure) = self.hearing.failure.take() {
             return Err(failure);
         }
-        let heard = self.hearing.take_result();
+        let heard = self.hearing.take_tally();
         for (room, refused) in self.rooms.iter_mut().zip(&heard.refused) {
             room.head -= refused;
         }

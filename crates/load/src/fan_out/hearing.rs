@@ -38,7 +38,7 @@ pub(super) struct Hearing {
 }
 
 /// What was heard in one run.
-pub(super) struct Result {
+pub(super) struct Tally {
     pub(super) deliveries: u64,
     pub(super) oks_missing: i64,
     pub(super) latencies: [Latencies; 2],
@@ -160,12 +160,12 @@ impl Hearing {
     }
 
     /// What was heard, and what the next run is counted from.
-    pub(super) fn take_result(&self) -> Result {
+    pub(super) fn take_tally(&self) -> Tally {
         let [deliveries, oks] = self.came.take();
         let [_, oks_due] = self.due.take();
         self.all_sent.set(false);
         let rooms = self.shape.rooms;
-        Result {
+        Tally {
             deliveries: u64::try_from(deliveries).unwrap_or(0),
             oks_missing: oks_due - oks,
             latencies: self.latencies.take(),
@@ -276,7 +276,7 @@ mod tests {
         let busy = br#"{"type":"error","id":1,"code":"busy","message":"wait"}"#;
         hearing.take(0, &script, busy, 0).unwrap();
         assert!(hearing.is_settled());
-        let heard = hearing.take_result();
+        let heard = hearing.take_tally();
         assert_eq!((heard.refused, heard.oks_missing), (vec![1], 0));
         assert!(heard.refusal.unwrap().contains("busy"));
 
