@@ -10,9 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use load::{latency::Latencies, process, report::Report};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-
-use crate::{latency::Latencies, process, report::Report};
 
 /// The server's schema.
 const SCHEMA: &str =

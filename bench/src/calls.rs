@@ -18,6 +18,11 @@ mod websocket;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
+use ::load::{
+    report::Report,
+    server::{self, Server},
+    sessions,
+};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
@@ -25,12 +30,7 @@ use self::{
     load::Load, madang::Madang, nats::Nats, program::Program, protocol::Protocol,
     socketio::SocketIo,
 };
-use crate::{
-    comparison::{Comparison, Run},
-    report::Report,
-    server::{self, Server},
-    sessions,
-};
+use crate::comparison::{Comparison, Run};
 
 /// How much is measured.
 #[derive(Debug, Clone, Args)]
@@ -145,7 +145,7 @@ impl Settings {
         match peer {
             Peer::Madang => {
                 let server = Server::start(options).await?;
-                let result = at::<Madang>(load, server.address(), server.id()).await;
+                let result = at::<Madang>(load, server.address(), server.id()?).await;
                 server.end(result).await
             }
             Peer::Nats => {

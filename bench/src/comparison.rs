@@ -2,9 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use load::{process::Usage, report::number};
 use serde::Serialize;
-
-use crate::{process::Usage, report::number};
 
 /// The peer that the others are compared with.
 const MADANG: &str = "madang";

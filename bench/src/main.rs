@@ -1,43 +1,25 @@
-//! `madang-bench`: what a delivery, a connection and an `ok` cost.
+//! `madang-bench`: Madang beside others.
 //!
-//! Each scenario starts a server of its own on an empty data folder, loads it from this one thread,
-//! and prints what it measured. It is a check as well: every delivery that the protocol promises is
-//! counted, and one that is lost, doubled or out of order ends the run with an error.
+//! [`peers`] measures the library `madang` alone, beside others of its kind; [`calls`] the server's calls
+//! beside other ways to call; [`writers`] how fast messages are stored, beside the same transactions in
+//! a [`bare`] loop. What a server does alone is measured by `madang bench`, the crate `load`; the
+//! tools of both are there.
 //!
-//! Deliberately not: a test (its figures depend on the machine), or a client of many machines.
-//!
-//! Start with [`rooms`], the main road; [`idle`], [`writers`], [`returning`], [`slow`] and [`crowd`] are the other scenarios. [`peers`]
-//! measures the library `madang` alone, beside others of its kind, and [`calls`] the server's calls beside other ways to call.
+//! Deliberately not: a test (its figures depend on the machine).
 
 mod bare;
 mod calls;
-mod clock;
 mod comparison;
-mod crowd;
-mod idle;
-mod latency;
-mod order;
 mod peers;
-mod process;
-mod report;
-mod returning;
-mod rooms;
-mod server;
-mod sessions;
-mod slow;
-mod wire;
 mod writers;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use load::{report::Report, server};
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
 
-use crate::report::Report;
-
-/// Measures what a delivery, a connection and an ok cost.
+/// Measures Madang beside others.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -52,29 +34,24 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
-    /// Sessions in rooms that are written to at a steady rate.
-    Rooms(rooms::Settings),
-    /// Sessions that do nothing.
-    Idle(idle::Settings),
-    /// Writers with one message in flight each.
-    Writers(writers::Settings),
-    /// All sessions come back after the server was killed.
-    Return(returning::Settings),
-    /// Readers that are far behind catch up.
-    Slow(slow::Settings),
-    /// People come into and leave a room with many in it.
-    Crowd(crowd::Settings),
     /// The library beside others: echo, a room, memory.
     Peers(peers::Settings),
     /// Calls beside those of NATS and Socket.IO.
     Calls(calls::Settings),
-    /// `rooms`, `idle` and `writers` at their default sizes.
-    All,
+    /// Writers with one message in flight each, beside the same transactions without a server.
+    Writers(load::writers::Settings),
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = Cli::parse();
+    let result = load::block_on(measure(&cli));
+    match result {
+        Ok(json) => {
+            if cli.json {
+                println!("{json:#}");
+            }
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("madang-bench: {error:#}");
             ExitCode::FAILURE
@@ -82,43 +59,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let scenarios = async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        // Whichever way it ends, the server is dropped and thereby ended.
-        tokio::select! {
-            result = measure(cli) => result,
-            _ = interrupt.recv() => anyhow::bail!("interrupted"),
-            _ = terminate.recv() => anyhow::bail!("terminated"),
-        }
-    };
-    let json = LocalSet::new().block_on(&runtime, scenarios)?;
-    if cli.json {
-        println!("{json:#}");
-    }
-    Ok(())
-}
-
 /// Prints tables, unless it is JSON that is wanted; that is the result.
 async fn measure(cli: &Cli) -> anyhow::Result<Value> {
-    let mut reports = Vec::new();
-    let mut take = |report: Report| {
-        if !cli.json {
-            println!("{report}");
-        }
-        reports.push(report);
-    };
     match &cli.scenario {
-        Scenario::Rooms(settings) => take(rooms::measure(&cli.server, settings).await?),
-        Scenario::Idle(settings) => take(idle::measure(&cli.server, settings).await?),
-        Scenario::Writers(settings) => writers::measure(&cli.server, settings, take).await?,
-        Scenario::Return(settings) => take(returning::measure(&cli.server, settings).await?),
-        Scenario::Slow(settings) => take(slow::measure(&cli.server, settings).await?),
-        Scenario::Crowd(settings) => take(crowd::measure(&cli.server, settings).await?),
         Scenario::Peers(settings) => {
             let comparisons = peers::measure(&cli.server, settings).await?;
             if !cli.json {
@@ -126,7 +69,7 @@ async fn measure(cli: &Cli) -> anyhow::Result<Value> {
                     println!("{comparison}");
                 }
             }
-            return Ok(json!(comparisons));
+            Ok(json!(comparisons))
         }
         Scenario::Calls(settings) => {
             let (comparisons, disk) = calls::measure(&cli.server, settings).await?;
@@ -136,15 +79,18 @@ async fn measure(cli: &Cli) -> anyhow::Result<Value> {
                 }
                 println!("{disk}");
             }
-            return Ok(json!({ "comparisons": comparisons, "disk": disk }));
+            Ok(json!({ "comparisons": comparisons, "disk": disk }))
         }
-        Scenario::All => {
-            take(rooms::measure(&cli.server, &rooms::Settings::default()).await?);
-            for settings in [idle::Settings::default(), idle::Settings::bare()] {
-                take(idle::measure(&cli.server, &settings).await?);
-            }
-            writers::measure(&cli.server, &writers::Settings::default(), take).await?;
+        Scenario::Writers(settings) => {
+            let mut reports = Vec::new();
+            let take = |report: Report| {
+                if !cli.json {
+                    println!("{report}");
+                }
+                reports.push(report);
+            };
+            writers::measure(&cli.server, settings, take).await?;
+            Ok(json!(reports))
         }
     }
-    Ok(json!(reports))
 }

@@ -16,13 +16,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use load::server;
 use serde::Serialize;
 
 use self::{connection::Tls, echo::Echo, fan::Fan, memory::Memory, peer::Peer, program::Program};
-use crate::{
-    comparison::{Comparison, Run},
-    server,
-};
+use crate::comparison::{Comparison, Run};
 
 /// What makes `madang-peers`.
 const BUILD: &str =

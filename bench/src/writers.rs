@@ -1,63 +1,12 @@
-//! Writers with one message in flight each: how fast `ok` comes, which means stored.
+//! Writers to a server, and before each the same transactions without one.
 
-use std::{cell::RefCell, time::Duration};
-
-use clap::Args;
-use client::Client;
-use futures_util::future::try_join_all;
-use tokio::time::Instant;
-
-use crate::{
-    bare,
-    clock::Clock,
-    latency::Latencies,
-    process::Usage,
+use load::{
     report::Report,
-    server::{self, Server},
-    sessions,
-    wire::{self, Message},
+    server,
+    writers::{self, Settings},
 };
 
-/// The one room that all write to.
-const ROOM: &str = "bench";
-
-/// How many writers.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Settings {
-    /// Writers; a list such as 1,16,256,1024 measures one after the other.
-    #[arg(long, value_delimiter = ',', default_values_t = Settings::default().writers)]
-    writers: Vec<usize>,
-    /// How long each is measured.
-    #[arg(long, default_value_t = Settings::default().seconds)]
-    seconds: u32,
-    /// Length of a message's text.
-    #[arg(long, default_value_t = Settings::default().text_bytes)]
-    text_bytes: usize,
-    /// Gives every message a key, as clients do that try again.
-    #[arg(long)]
-    keys: bool,
-    /// Leaves out what the server is compared with: the same transactions in a bare loop.
-    #[arg(long)]
-    no_bare: bool,
-}
-
-impl Settings {
-    fn time(&self) -> Duration {
-        Duration::from_secs(self.seconds.into())
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            writers: vec![1, 16, 256, 1024],
-            seconds: 10,
-            text_bytes: 64,
-            keys: false,
-            no_bare: false,
-        }
-    }
-}
+use crate::bare;
 
 pub(crate) async fn measure(
     options: &server::Options,
@@ -65,131 +14,15 @@ pub(crate) async fn measure(
     mut take: impl FnMut(Report),
 ) -> anyhow::Result<()> {
     for &writers in &settings.writers {
-        anyhow::ensure!(writers > 0, "nobody writes nothing");
-        if !settings.no_bare {
-            let folder = options.folder()?;
-            let (text_bytes, time) = (settings.text_bytes, settings.time());
-            take(bare::measure(
-                folder.path(),
-                writers,
-                text_bytes,
-                settings.keys,
-                time,
-            )?);
-        }
-        sessions::make_room(writers)?;
-        let server = Server::start(options).await?;
-        let result = write(&server, settings, writers).await;
-        take(server.end(result).await?);
+        let folder = options.folder()?;
+        take(bare::measure(
+            folder.path(),
+            writers,
+            settings.text_bytes,
+            settings.keys,
+            settings.time(),
+        )?);
+        take(writers::measure(options, settings, writers).await?);
     }
     Ok(())
-}
-
-async fn write(server: &Server, settings: &Settings, writers: usize) -> anyhow::Result<Report> {
-    // A room is made by whoever subscribes to it first. That session hears nothing: it is gone
-    // before anything is written.
-    drop(sessions::open_in_room(&server.url(&format!("/ws/{ROOM}?name=first"))).await?);
-    let clients = sessions::open_all(writers, async |writer| {
-        sessions::open(&server.url(&format!("/ws?name=writer-{writer}"))).await
-    });
-    let clients = clients.await?;
-
-    let stored = Stored::default();
-    let clock = Clock::start();
-    let usage = Usage::now(server.id())?;
-    let began = Instant::now();
-    let until = began + settings.time();
-    let writing = clients.into_iter().map(|client| {
-        let stored = &stored;
-        async move {
-            let mut client = client;
-            let mut key = 0;
-            while Instant::now() < until {
-                let key = settings.keys.then(|| {
-                    key += 1;
-                    key
-                });
-                one(&mut client, settings.text_bytes, key, clock, stored).await?;
-            }
-            anyhow::Ok(client)
-        }
-    });
-    let clients = try_join_all(writing).await?;
-    let took = began.elapsed();
-    let usage = Usage::now(server.id())?.since(usage);
-    drop(clients);
-    let Stored { seqs, latencies } = stored;
-    check(seqs.into_inner())?;
-
-    let mut latencies = latencies.into_inner();
-    let count = latencies.count() as f64;
-    let keys = if settings.keys { ", with keys" } else { "" };
-    let name = format!(
-        "writers: {writers}, each one send at a time for {} s{keys}",
-        settings.seconds
-    );
-    Ok(Report::new(name)
-        .add("ok", count / took.as_secs_f64(), "/s")
-        .add("send to ok, p50", latencies.percentile(50.0), "ms")
-        .add("send to ok, p99", latencies.percentile(99.0), "ms")
-        .add(
-            "server CPU per ok",
-            usage.server.as_secs_f64() * 1e6 / count,
-            "µs",
-        )
-        .add_usage(usage, took))
-}
-
-/// What the server said it has stored.
-#[derive(Default)]
-struct Stored {
-    seqs: RefCell<Vec<u64>>,
-    latencies: RefCell<Latencies>,
-}
-
-/// Sends one message and waits for its `ok`.
-async fn one(
-    client: &mut Client,
-    text_bytes: usize,
-    key: Option<u64>,
-    clock: Clock,
-    stored: &Stored,
-) -> anyhow::Result<()> {
-    let now = clock.now();
-    client
-        .send_text(&wire::send(ROOM, key, text_bytes, now))
-        .await?;
-    let text = sessions::next_text(client.next().await)?;
-    match wire::read(&text) {
-        Message::Ok { sent, seq } if sent == now => {
-            stored.latencies.borrow_mut().record(clock.since(sent));
-            stored.seqs.borrow_mut().push(seq);
-            Ok(())
-        }
-        _ => anyhow::bail!("the server said {text} in place of an ok"),
-    }
-}
-
-/// Whether the messages have the numbers 1, 2, 3 … of one log.
-fn check(mut seqs: Vec<u64>) -> anyhow::Result<()> {
-    seqs.sort_unstable();
-    let misnumbered = (1..).zip(&seqs).find(|(due, seq)| due != *seq);
-    if let Some((due, seq)) = misnumbered {
-        anyhow::bail!("the server gave a message the number {seq} where {due} was due");
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check;
-
-    #[test]
-    fn the_numbers_of_one_log_have_no_hole_and_no_double() {
-        assert!(check(vec![]).is_ok());
-        assert!(check(vec![2, 3, 1]).is_ok());
-        assert!(check(vec![1, 3]).is_err());
-        assert!(check(vec![1, 2, 2]).is_err());
-        assert!(check(vec![0, 1]).is_err());
-    }
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{latency::Latencies, report::Report};
+use load::{latency::Latencies, report::Report};
 
 /// How long it is measured each time.
 const TIME: Duration = Duration::from_secs(1);

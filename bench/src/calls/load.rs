@@ -3,6 +3,11 @@
 use std::{cell::RefCell, convert::Infallible, net::SocketAddr, rc::Rc, time::Duration};
 
 use anyhow::Context;
+use load::{
+    clock::Clock,
+    process::{self, Usage},
+    sessions,
+};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -14,12 +19,7 @@ use super::{
     protocol::{Heard, Protocol},
     tally::{Caller, Tally},
 };
-use crate::{
-    clock::Clock,
-    comparison::Run,
-    process::{self, Usage},
-    sessions,
-};
+use crate::comparison::Run;
 
 /// Before it is measured, at least; and as many calls as are in flight are answered.
 const WARM_UP: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! What was asked and answered: nothing may be lost, doubled or changed.
 
-use crate::{
+use load::{
     clock::{Clock, Nanos},
     latency::Latencies,
 };

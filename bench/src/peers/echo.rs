@@ -3,13 +3,14 @@
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use anyhow::Context;
+use load::{process::Usage, sessions};
 use tokio::{
     task::spawn_local,
     time::{Instant, sleep, timeout},
 };
 
 use super::{connection::Connection, frames, program::Program};
-use crate::{comparison::Run, process::Usage, sessions};
+use crate::comparison::Run;
 
 /// Before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use load::{process::Usage, sessions};
 use tokio::{
     io::{AsyncRead, AsyncWriteExt},
     task::spawn_local,
@@ -18,7 +19,7 @@ use super::{
     frames::{self, Replies},
     program::Program,
 };
-use crate::{comparison::Run, process::Usage, sessions};
+use crate::comparison::Run;
 
 /// Bytes of a message.
 const MESSAGE: usize = 128;

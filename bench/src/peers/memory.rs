@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use load::{process, sessions};
 use tokio::time::{sleep, timeout};
 
 use super::{connection::Connection, frames, program::Program};
-use crate::{comparison::Run, process, sessions};
+use crate::comparison::Run;
 
 /// Until buffers are given back.
 const SETTLE: Duration = Duration::from_secs(2);

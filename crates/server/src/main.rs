@@ -41,6 +41,7 @@ enum Command {
     Serve(Serve),
     /// Talk in a room from the terminal.
     Chat(talk::Options),
+    Bench(load::Bench),
     Backup(upkeep::Backup),
     Restore(upkeep::Restore),
     Check(upkeep::Check),
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     let outcome = match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(options) => run_server(options),
         Command::Chat(options) => run_chat(options),
+        Command::Bench(options) => load::run(&options),
         Command::Backup(options) => upkeep::backup(options),
         Command::Restore(options) => upkeep::restore(options),
         Command::Check(options) => upkeep::check(options),

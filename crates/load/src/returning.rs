@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     latency::Latencies,
     order::{Faults, Order},
-    process::{self, Usage},
+    process,
     report::Report,
     server::{self, Server},
     sessions,
@@ -70,6 +70,7 @@ pub(crate) async fn measure(
         settings.rooms > 0 && settings.sessions > 0,
         "nobody comes back"
     );
+    options.check_own()?;
     sessions::make_room(settings.sessions + 2)?;
     let server = Server::start(options).await?;
     let members = match gather(&server, settings).await {
@@ -115,7 +116,7 @@ async fn come_back(
     killed: Instant,
 ) -> anyhow::Result<Report> {
     let (up, head) = (Instant::now(), 2 * settings.messages);
-    let usage = Usage::now(server.id())?;
+    let usage = server.usage()?;
     // Those who are in already: one who writes to all rooms, and one who talks.
     let writer = sessions::open(&server.url("/ws?name=writer")).await?;
     let mut talker =
@@ -160,7 +161,7 @@ async fn come_back(
     });
     all.await.context("not everyone came back in time")??;
     let took = up.elapsed();
-    let usage = Usage::now(server.id())?.since(usage);
+    let usage = server.usage()?.since(usage);
     talking.abort();
     writing.await??;
 
@@ -175,7 +176,7 @@ async fn come_back(
     faults.check()?;
 
     let mut talk = latencies.borrow_mut();
-    let mib = process::peak(server.id())? as f64 / f64::from(1 << 20);
+    let mib = process::peak(server.id()?)? as f64 / f64::from(1 << 20);
     let Settings {
         sessions,
         rooms,
@@ -199,9 +200,9 @@ async fn come_back(
         .add("talk meanwhile, p99", talk.percentile(99.0), "ms")
         .add("talk meanwhile, longest", talk.percentile(100.0), "ms")
         .add("server's peak memory", mib, "MiB")
-        .add(
+        .add_some(
             "server CPU per session",
-            usage.server.as_secs_f64() * 1e6 / settings.sessions as f64,
+            usage.server_micros_per(settings.sessions as f64),
             "µs",
         )
         .add_usage(usage, took))

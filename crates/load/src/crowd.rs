@@ -18,9 +18,6 @@ use crate::{
     sessions, wire,
 };
 
-const CROWD: &str = "crowd";
-/// Where as many come and leave, and nobody sees them.
-const APART: &str = "apart";
 /// How long one who comes stays.
 const STAY: Duration = Duration::from_secs(1);
 /// How long it may take until everyone is told the last count.
@@ -60,15 +57,16 @@ pub(crate) async fn measure(
     );
     let visitors = settings.changes as usize * (STAY.as_secs() as usize + 1);
     sessions::make_room(settings.members + visitors)?;
-    let server = Server::start(options).await?;
+    let server = Server::start_unlimited(options).await?;
     let result = churn(&server, settings).await;
     server.end(result).await
 }
 
 async fn churn(server: &Server, settings: &Settings) -> anyhow::Result<Report> {
     let heard = Rc::new(Heard::default());
+    let (crowd, apart) = (&server.room("crowd"), &server.room("apart"));
     let members = sessions::open_all(settings.members, async |member| {
-        let url = server.url(&format!("/ws/{CROWD}?name=m{member}"));
+        let url = server.url(&format!("/ws/{crowd}?name=m{member}"));
         let client = sessions::open_in_room(&url).await?;
         let (heard, members) = (heard.clone(), settings.members as u64);
         spawn_local(async move {
@@ -80,24 +78,28 @@ async fn churn(server: &Server, settings: &Settings) -> anyhow::Result<Report> {
     members.await?;
     settle(settings, &heard).await?;
 
-    let apart = come_and_leave(server, settings, APART).await?;
+    // Where as many come and leave, and nobody sees them.
+    let apart = come_and_leave(server, settings, apart).await?;
     settle(settings, &heard).await?;
     let (frames, bytes) = (heard.frames.get(), heard.bytes.get());
-    let among = come_and_leave(server, settings, CROWD).await?;
+    let among = come_and_leave(server, settings, crowd).await?;
     let told = (heard.frames.get() - frames) as f64 / settings.members as f64;
     let bytes = (heard.bytes.get() - bytes) as f64 / settings.members as f64;
     settle(settings, &heard).await?;
 
     let seconds = f64::from(settings.seconds);
     let took = Duration::from_secs(settings.seconds.into());
-    let share = |usage: Usage| usage.server.as_secs_f64() / seconds * 100.0;
+    let share = |usage: Usage| {
+        let used = usage.of_server()?;
+        Some(used.as_secs_f64() / seconds * 100.0)
+    };
     let name = format!(
         "crowd: {} in a room, {} come and {} leave a second for {} s",
         settings.members, settings.changes, settings.changes, settings.seconds
     );
     Ok(Report::new(name)
-        .add("server CPU, coming elsewhere", share(apart), "% of a core")
-        .add("server CPU, coming to it", share(among), "% of a core")
+        .add_some("server CPU, coming elsewhere", share(apart), "% of a core")
+        .add_some("server CPU, coming to it", share(among), "% of a core")
         .add("told to each member", told / seconds, "/s")
         .add("bytes to each member", bytes / seconds, "/s")
         .add_usage(among, took))
@@ -105,7 +107,7 @@ async fn churn(server: &Server, settings: &Settings) -> anyhow::Result<Report> {
 
 /// Lets people come into a room, each for a while, at a steady rate.
 async fn come_and_leave(server: &Server, settings: &Settings, room: &str) -> anyhow::Result<Usage> {
-    let usage = Usage::now(server.id())?;
+    let usage = server.usage()?;
     let mut pace = interval(Duration::from_secs(1) / settings.changes);
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut visits = Vec::new();
@@ -119,7 +121,7 @@ async fn come_and_leave(server: &Server, settings: &Settings, room: &str) -> any
             anyhow::Ok(())
         }));
     }
-    let usage = Usage::now(server.id())?.since(usage);
+    let usage = server.usage()?.since(usage);
     for visit in try_join_all(visits).await? {
         visit?;
     }

@@ -4,21 +4,37 @@ use std::time::Duration;
 
 /// Durations in microseconds: four bytes each, so that a run of minutes fits into memory.
 #[derive(Debug, Default)]
-pub(crate) struct Latencies(Vec<u32>);
+pub struct Latencies(Vec<u32>);
 
 impl Latencies {
-    pub(crate) fn record(&mut self, took: Duration) {
+    /// Adds one; an hour and more is kept as the longest there can be.
+    pub fn record(&mut self, took: Duration) {
         self.0
             .push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
 
-    pub(crate) fn count(&self) -> usize {
+    /// Adds one of so many nanoseconds.
+    pub fn record_nanos(&mut self, took: u64) {
+        self.record(Duration::from_nanos(took));
+    }
+
+    /// How many are as long as this or longer.
+    pub fn above(&self, millis: f64) -> usize {
+        let micros = millis * 1e3;
+        self.0
+            .iter()
+            .filter(|took| f64::from(**took) >= micros)
+            .count()
+    }
+
+    /// How many were added.
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
     /// The shortest duration that at least `percent` of all are not longer than (nearest rank), in
     /// milliseconds; 0 where there are none.
-    pub(crate) fn percentile(&mut self, percent: f64) -> f64 {
+    pub fn percentile(&mut self, percent: f64) -> f64 {
         let count = self.0.len();
         if count == 0 {
             return 0.0;

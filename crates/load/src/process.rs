@@ -10,20 +10,25 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Processor time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Usage {
-    /// Of the server that is measured.
-    pub(crate) server: Duration,
+pub struct Usage {
+    /// Of the server that is measured; nothing where its process is not known.
+    pub server: Duration,
     /// Of this process.
-    pub(crate) generator: Duration,
+    pub generator: Duration,
     /// Of everything else on the machine, and what a hypervisor took: with much of it, a run tells
     /// little.
-    pub(crate) others: Duration,
+    pub others: Duration,
+    server_known: bool,
 }
 
 impl Usage {
     /// Since the machine's start.
-    pub(crate) fn now(server: u32) -> anyhow::Result<Self> {
-        let server = cpu(&server.to_string())?;
+    pub fn now(server: impl Into<Option<u32>>) -> anyhow::Result<Self> {
+        let process = server.into();
+        let server = match process {
+            Some(server) => cpu(&server.to_string())?,
+            None => Duration::ZERO,
+        };
         let generator = cpu("self")?;
         let all = machine_time(&read("stat")?).context("/proc/stat is not as expected")?;
         let others = all.saturating_sub(server + generator);
@@ -31,33 +36,46 @@ impl Usage {
             server,
             generator,
             others,
+            server_known: process.is_some(),
         })
     }
 
+    /// Microseconds of the server for each of `count`, where its process is known.
+    pub fn server_micros_per(self, count: f64) -> Option<f64> {
+        self.server_known
+            .then(|| self.server.as_secs_f64() * 1e6 / count)
+    }
+
+    /// What the server used, where its process is known.
+    pub fn of_server(self) -> Option<Duration> {
+        self.server_known.then_some(self.server)
+    }
+
     /// Since then.
-    pub(crate) fn since(self, then: Self) -> Self {
+    pub fn since(self, then: Self) -> Self {
         Self {
             server: self.server.saturating_sub(then.server),
             generator: self.generator.saturating_sub(then.generator),
             others: self.others.saturating_sub(then.others),
+            server_known: self.server_known && then.server_known,
         }
     }
 }
 
 /// Bytes of a process that are in memory.
-pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
+pub fn resident(process: u32) -> anyhow::Result<u64> {
     let status = read(&format!("{process}/status"))?;
     status_bytes(&status, "VmRSS:").context("/proc/PID/status is not as expected")
 }
 
 /// The most bytes of a process that were in memory at a time.
-pub(crate) fn peak(process: u32) -> anyhow::Result<u64> {
+pub fn peak(process: u32) -> anyhow::Result<u64> {
     let status = read(&format!("{process}/status"))?;
     status_bytes(&status, "VmHWM:").context("/proc/PID/status is not as expected")
 }
 
 /// Processor time of this process.
-pub(crate) fn own_cpu() -> anyhow::Result<Duration> {
+pub fn own_cpu() -> anyhow::Result<Duration> {
     cpu("self")
 }
 

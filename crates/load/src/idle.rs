@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    process::{self, Usage},
+    process,
     report::Report,
     server::{self, Server},
     sessions,
@@ -62,15 +62,16 @@ pub(crate) async fn measure(
         settings.rooms > 0 && settings.sessions > 0,
         "nobody is nowhere"
     );
+    options.check_process()?;
     sessions::make_room(settings.sessions)?;
-    let server = Server::start(options).await?;
+    let server = Server::start_unlimited(options).await?;
     let result = hold(&server, settings).await;
     server.end(result).await
 }
 
 async fn hold(server: &Server, settings: &Settings) -> anyhow::Result<Report> {
-    let resident = process::resident(server.id())?;
-    let usage = Usage::now(server.id())?;
+    let resident = process::resident(server.id()?)?;
+    let usage = server.usage()?;
     let began = Instant::now();
     let held = sessions::open_all(settings.sessions, async |session| {
         let client = if settings.bare {
@@ -84,9 +85,9 @@ async fn hold(server: &Server, settings: &Settings) -> anyhow::Result<Report> {
     });
     let held = held.await?;
     let opening = began.elapsed();
-    let usage = Usage::now(server.id())?.since(usage);
+    let usage = server.usage()?.since(usage);
     sleep(SETTLE).await;
-    let grown = process::resident(server.id())?.saturating_sub(resident) as f64;
+    let grown = process::resident(server.id()?)?.saturating_sub(resident) as f64;
     for session in held {
         check(session).await?;
     }
@@ -103,9 +104,9 @@ async fn hold(server: &Server, settings: &Settings) -> anyhow::Result<Report> {
     Ok(Report::new(name)
         .add("resident per session", grown / count, "bytes")
         .add("opened", count / opening.as_secs_f64(), "/s")
-        .add(
+        .add_some(
             "server CPU per opening",
-            usage.server.as_secs_f64() * 1e6 / count,
+            usage.server_micros_per(count),
             "µs",
         )
         .add_usage(usage, opening))

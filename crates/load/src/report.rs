@@ -8,9 +8,23 @@ use crate::process::Usage;
 
 /// One scenario's figures.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     scenario: String,
     figures: Vec<Figure>,
+    /// What a search tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<Step>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+/// A rate that a search tried.
+#[derive(Debug, Serialize)]
+struct Step {
+    rate: f64,
+    kept_up: bool,
+    outcome: String,
+    p99_ms: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -22,22 +36,50 @@ struct Figure {
 
 impl Report {
     /// Of the scenario that `scenario` describes.
-    pub(crate) fn new(scenario: String) -> Self {
+    pub fn new(scenario: String) -> Self {
         Self {
             scenario,
             figures: Vec::new(),
+            steps: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
-    pub(crate) fn add(mut self, name: &'static str, value: f64, unit: &'static str) -> Self {
+    /// Adds a line.
+    pub fn add(mut self, name: &'static str, value: f64, unit: &'static str) -> Self {
         self.figures.push(Figure { name, value, unit });
         self
     }
 
+    /// Adds a rate that was tried.
+    pub(crate) fn step(mut self, rate: f64, kept_up: bool, outcome: &str, p99_ms: f64) -> Self {
+        self.steps.push(Step {
+            rate,
+            kept_up,
+            outcome: outcome.to_owned(),
+            p99_ms,
+        });
+        self
+    }
+
+    /// Adds a sentence.
+    pub(crate) fn note(mut self, note: &str) -> Self {
+        self.notes.push(note.to_owned());
+        self
+    }
+
+    /// Adds a line if there is something to say.
+    pub fn add_some(self, name: &'static str, value: Option<f64>, unit: &'static str) -> Self {
+        match value {
+            Some(value) => self.add(name, value, unit),
+            None => self,
+        }
+    }
+
     /// What the processors did during `took`: the last lines of every report.
-    pub(crate) fn add_usage(self, usage: Usage, took: Duration) -> Self {
+    pub fn add_usage(self, usage: Usage, took: Duration) -> Self {
         let share = |used: Duration| used.as_secs_f64() / took.as_secs_f64() * 100.0;
-        self.add("server CPU", share(usage.server), "% of a core")
+        self.add_some("server CPU", usage.of_server().map(share), "% of a core")
             .add("generator CPU", share(usage.generator), "% of a core")
             .add("others' CPU", share(usage.others), "% of a core")
     }
@@ -49,12 +91,19 @@ impl fmt::Display for Report {
         for Figure { name, value, unit } in &self.figures {
             writeln!(f, "  {name:<28}{:>12} {unit}", number(*value))?;
         }
+        for step in &self.steps {
+            let (rate, p99) = (number(step.rate), number(step.p99_ms));
+            writeln!(f, "  tried {rate:>12} /s: {}, p99 {p99} ms", step.outcome)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  {note}")?;
+        }
         Ok(())
     }
 }
 
 /// A value with about three digits that mean something, and its thousands apart.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value < 10.0 {
         return format!("{value:.2}");
     }

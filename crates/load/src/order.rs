@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 /// Further than this ahead of the last, a number is not from this run.
 const FARTHEST: u64 = 1_000_000;
 
-/// One subscription's events, from seq 1 on.
-#[derive(Debug, Default)]
+/// One subscription's events, from seq 1 on, or what one speaker says.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Order {
     last: u64,
     missing: BTreeSet<u64>,
     faults: Faults,
+    /// The first number that came twice, or when it was not due.
+    wrong: Option<u64>,
 }
 
 /// What a subscriber was promised not to see.
@@ -22,11 +24,22 @@ pub(crate) struct Faults {
 }
 
 impl Order {
+    /// The next that is due comes after `last`.
+    pub(crate) fn after(last: u64) -> Self {
+        Self {
+            last,
+            ..Self::default()
+        }
+    }
+
     /// Takes the next event; tells whether it is the one that was due.
     pub(crate) fn receive(&mut self, seq: u64) -> bool {
         if seq == self.last + 1 {
             self.last = seq;
             return true;
+        }
+        if seq <= self.last || seq > self.last.saturating_add(FARTHEST) {
+            self.wrong.get_or_insert(seq);
         }
         if seq > self.last.saturating_add(FARTHEST) {
             self.faults.out_of_order += 1;
@@ -51,6 +64,15 @@ impl Order {
             out_of_order: self.faults.out_of_order + invented,
             ..self.faults
         }
+    }
+
+    /// The number that went wrong first, if one did, once the log has ended at `head`: one that
+    /// came when it should not, or is lost.
+    pub(crate) fn first_fault(&self, head: u64) -> Option<u64> {
+        let missing = self.missing.first().copied();
+        let not_come = (self.last < head).then_some(self.last + 1);
+        let invented = (self.last > head).then_some(self.last);
+        self.wrong.or(missing).or(not_come).or(invented)
     }
 }
 
@@ -133,6 +155,25 @@ mod tests {
     fn an_event_that_was_never_written_is_a_fault() {
         assert_eq!(faults(&[1, 2], 1), (0, 0, 1));
         assert_eq!(faults(&[1, u64::MAX], 1), (0, 0, 1));
+    }
+
+    #[test]
+    fn the_first_number_that_went_wrong_is_known() {
+        for (seqs, head, first) in [
+            (&[1, 2, 3][..], 3, None),
+            (&[1, 3], 3, Some(2)),
+            (&[1, 2], 4, Some(3)),
+            (&[1, 2, 2], 3, Some(2)),
+            (&[2, 1], 2, Some(1)),
+            (&[1, 2], 1, Some(2)),
+        ] {
+            let mut order = Order::default();
+            for seq in seqs {
+                order.receive(*seq);
+            }
+            assert_eq!(order.first_fault(head), first, "{seqs:?} of {head}");
+        }
+        assert_eq!(Order::after(5).first_fault(5), None);
     }
 
     #[test]

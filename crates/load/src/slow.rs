@@ -13,14 +13,13 @@ use tokio::{
 
 use crate::{
     order::{Faults, Order},
-    process::{self, Usage},
+    process,
     report::Report,
     server::{self, Server},
     sessions,
     wire::{self, Message},
 };
 
-const ROOM: &str = "bench";
 /// Who write, each one message at a time.
 const WRITERS: usize = 32;
 /// How long catching up may take.
@@ -54,17 +53,19 @@ pub(crate) async fn measure(
         settings.sessions > 0 && settings.messages > 0,
         "nobody is behind"
     );
+    options.check_process()?;
     sessions::make_room(settings.sessions + WRITERS)?;
-    let server = Server::start(options).await?;
+    let server = Server::start_unlimited(options).await?;
     let result = catch_up(&server, settings).await;
     server.end(result).await
 }
 
 async fn catch_up(server: &Server, settings: &Settings) -> anyhow::Result<Report> {
-    drop(sessions::open_in_room(&server.url(&format!("/ws/{ROOM}?name=first"))).await?);
+    let room = &server.room("bench");
+    drop(sessions::open_in_room(&server.url(&format!("/ws/{room}?name=first"))).await?);
     let open = || {
         sessions::open_all(settings.sessions, async |session| {
-            let url = server.url(&format!("/ws/{ROOM}?name=slow-{session}&since=0"));
+            let url = server.url(&format!("/ws/{room}?name=slow-{session}&since=0"));
             sessions::open_in_room(&url).await
         })
     };
@@ -73,14 +74,14 @@ async fn catch_up(server: &Server, settings: &Settings) -> anyhow::Result<Report
     } else {
         Vec::new()
     };
-    let resident = process::resident(server.id())?;
+    let resident = process::resident(server.id()?)?;
     let began = Instant::now();
-    write(server, settings).await?;
+    write(server, room, settings).await?;
     let writing = began.elapsed();
-    let grown = process::resident(server.id())?.saturating_sub(resident);
+    let grown = process::resident(server.id()?)?.saturating_sub(resident);
 
     let began = Instant::now();
-    let usage = Usage::now(server.id())?;
+    let usage = server.usage()?;
     let readers = if settings.stopped {
         readers
     } else {
@@ -94,7 +95,7 @@ async fn catch_up(server: &Server, settings: &Settings) -> anyhow::Result<Report
     let readers = timeout(CATCH_UP, try_join_all(reading)).await;
     let readers = readers.context("not everyone has caught up in time")??;
     let took = began.elapsed();
-    let usage = Usage::now(server.id())?.since(usage);
+    let usage = server.usage()?.since(usage);
 
     sleep(DOUBLED).await;
     let mut faults = Faults::default();
@@ -126,20 +127,20 @@ async fn catch_up(server: &Server, settings: &Settings) -> anyhow::Result<Report
         .add("memory grown by writing", mib(grown), "MiB")
         .add("caught up, all", took.as_secs_f64(), "s")
         .add("deliveries", deliveries / took.as_secs_f64(), "/s")
-        .add(
+        .add_some(
             "server CPU per delivery",
-            usage.server.as_secs_f64() * 1e6 / deliveries,
+            usage.server_micros_per(deliveries),
             "µs",
         )
         .add(
             "server's peak memory",
-            mib(process::peak(server.id())?),
+            mib(process::peak(server.id()?)?),
             "MiB",
         )
         .add_usage(usage, took))
 }
 
-async fn write(server: &Server, settings: &Settings) -> anyhow::Result<()> {
+async fn write(server: &Server, room: &str, settings: &Settings) -> anyhow::Result<()> {
     let writers = sessions::open_all(WRITERS, async |writer| {
         sessions::open(&server.url(&format!("/ws?name=writer-{writer}"))).await
     });
@@ -149,7 +150,7 @@ async fn write(server: &Server, settings: &Settings) -> anyhow::Result<()> {
         .zip(0..)
         .map(|(mut client, writer)| async move {
             for number in (writer..settings.messages).step_by(WRITERS) {
-                let send = wire::send(ROOM, None, settings.text_bytes, number);
+                let send = wire::send(room, None, settings.text_bytes, number);
                 client.send_text(&send).await?;
                 let text = sessions::next_text(client.next().await)?;
                 anyhow::ensure!(

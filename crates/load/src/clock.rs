@@ -4,21 +4,24 @@ use std::time::{Duration, Instant};
 
 /// Counts from when it was made.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock(Instant);
+pub struct Clock(Instant);
 
 /// Nanoseconds of a [`Clock`].
-pub(crate) type Nanos = u64;
+pub type Nanos = u64;
 
 impl Clock {
-    pub(crate) fn start() -> Self {
+    /// From now on.
+    pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    pub(crate) fn now(self) -> Nanos {
+    /// What has passed since it was made.
+    pub fn now(self) -> Nanos {
         u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
     }
 
-    pub(crate) fn since(self, then: Nanos) -> Duration {
+    /// What has passed since it showed `then`.
+    pub fn since(self, then: Nanos) -> Duration {
         Duration::from_nanos(self.now().saturating_sub(then))
     }
 }

@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use crate::wire::{self, Message};
 
 /// Sessions that are being opened at a time.
-pub(crate) const AT_ONCE: usize = 256;
+pub const AT_ONCE: usize = 256;
 /// How long opening one may take.
 const OPEN: Duration = Duration::from_secs(30);
 /// Descriptors that this program, and the server, need besides those of sessions.
 const OTHER_FILES: u64 = 128;
 
 /// Makes room for so many sessions in this process and in the server, which inherits it.
-pub(crate) fn make_room(sessions: usize) -> anyhow::Result<()> {
+pub fn make_room(sessions: usize) -> anyhow::Result<()> {
     let needed = sessions as u64 + OTHER_FILES;
     let limit = rlimit::increase_nofile_limit(u64::MAX)?;
     anyhow::ensure!(
@@ -28,7 +28,7 @@ pub(crate) fn make_room(sessions: usize) -> anyhow::Result<()> {
 }
 
 /// Opens `count` sessions, [`AT_ONCE`] at a time; they come in the order of their numbers.
-pub(crate) async fn open_all<T, F: Future<Output = anyhow::Result<T>>>(
+pub async fn open_all<T, F: Future<Output = anyhow::Result<T>>>(
     count: usize,
     open: impl FnMut(usize) -> F,
 ) -> anyhow::Result<Vec<T>> {
@@ -40,7 +40,7 @@ pub(crate) async fn open_all<T, F: Future<Output = anyhow::Result<T>>>(
 }
 
 /// Opens a session, up to its `hello`.
-pub(crate) async fn open(url: &str) -> anyhow::Result<Client> {
+pub async fn open(url: &str) -> anyhow::Result<Client> {
     let open = async {
         let mut client = Client::connect(url, Options::default()).await?;
         wait_for(&mut client, &Message::Hello).await?;
@@ -52,7 +52,7 @@ pub(crate) async fn open(url: &str) -> anyhow::Result<Client> {
 }
 
 /// Opens a session at a room's address, up to its `subscribed`, and tells its user's token if it is new.
-pub(crate) async fn open_with_token(
+pub async fn open_with_token(
     url: &str,
     options: Options,
 ) -> anyhow::Result<(Client, Option<String>)> {
@@ -70,7 +70,7 @@ pub(crate) async fn open_with_token(
 }
 
 /// Opens a session at a room's address, up to its `subscribed`.
-pub(crate) async fn open_in_room(url: &str) -> anyhow::Result<Client> {
+pub async fn open_in_room(url: &str) -> anyhow::Result<Client> {
     let mut client = open(url).await?;
     timeout(OPEN, wait_for(&mut client, &Message::Subscribed))
         .await
@@ -90,9 +90,7 @@ async fn wait_for(client: &mut Client, expected: &Message) -> anyhow::Result<()>
 }
 
 /// The text of what came; anything but a text is an error.
-pub(crate) fn next_text(
-    incoming: Option<Result<Incoming, client::Error>>,
-) -> anyhow::Result<String> {
+pub fn next_text(incoming: Option<Result<Incoming, client::Error>>) -> anyhow::Result<String> {
     match incoming.context("the connection has ended")?? {
         Incoming::Text(text) => Ok(text),
         Incoming::Binary(_) => anyhow::bail!("the server sent a binary message"),
