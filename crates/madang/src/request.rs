@@ -17,9 +17,11 @@ use crate::settings::Settings;
 /// kept for the life of a session would keep all 8 KiB of it.
 #[derive(Debug)]
 pub struct Request {
-    /// Path and query as sent; then, a line each, `name: value`, names in lower case.
-    head: Box<str>,
-    params: Box<[(Box<str>, Box<str>)]>,
+    /// Path and query as sent; then, a line each, `name: value`, names in lower case; then the path's
+    /// parameters, see [`Params`].
+    text: Box<str>,
+    /// Where the parameters begin.
+    params: usize,
     peer: Option<SocketAddr>,
 }
 
@@ -36,12 +38,15 @@ const HANDSHAKE_HEADERS: [header::HeaderName; 6] = [
 impl Request {
     pub(crate) fn new(parts: &Parts, params: &RawPathParams) -> Self {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let mut text = String::with_capacity(512);
+        pack_head(parts, &mut text);
+        let begin = text.len();
+        for (name, value) in params {
+            Params::pack(name, value, &mut text);
+        }
         Self {
-            head: pack(parts),
-            params: params
-                .iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
+            text: text.into(),
+            params: begin,
             peer: peer.map(|ConnectInfo(peer)| *peer),
         }
     }
@@ -66,15 +71,13 @@ impl Request {
 
     /// The path parameter `name`, decoded.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.params
-            .iter()
-            .find_map(|(key, value)| (**key == *name).then_some(&**value))
+        Params(&self.text[self.params..]).find_map(|(key, value)| (key == name).then_some(value))
     }
 
     /// The first header `name` (any case). Those of the handshake itself
     /// (`Connection`, `Upgrade`, `Sec-WebSocket-*`) are not kept.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().skip(1).find_map(|line| {
+        self.text[..self.params].lines().skip(1).find_map(|line| {
             let (key, value) = line.split_at_checked(name.len())?;
             let value = value.strip_prefix(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
@@ -88,14 +91,13 @@ impl Request {
     }
 
     fn target(&self) -> &str {
-        self.head.lines().next().unwrap_or_default()
+        self.text.lines().next().unwrap_or_default()
     }
 }
 
-fn pack(parts: &Parts) -> Box<str> {
+fn pack_head(parts: &Parts, packed: &mut String) {
     let target = parts.uri.path_and_query();
-    let mut packed = target.map_or("/", |target| target.as_str()).to_owned();
-    packed.push('\n');
+    packed.extend([target.map_or("/", |target| target.as_str()), "\n"]);
     for (name, value) in &parts.headers {
         // RFC 9110 §5.5: a value holds no line breaks. One in another charset than UTF-8 is kept as
         // well as it can be, so that it is not taken for absent.
@@ -104,7 +106,33 @@ fn pack(parts: &Parts) -> Box<str> {
             packed.extend([name.as_str(), ": ", &value, "\n"]);
         }
     }
-    packed.into()
+}
+
+/// The parameters of a path, names and values in turn. Decoded, they may hold any character, so each
+/// comes behind its length: `4:room6:마당`.
+struct Params<'t>(&'t str);
+
+impl<'t> Params<'t> {
+    fn pack(name: &str, value: &str, packed: &mut String) {
+        for part in [name, value] {
+            packed.extend([&part.len().to_string(), ":", part]);
+        }
+    }
+
+    fn next_part(&mut self) -> Option<&'t str> {
+        let (length, rest) = self.0.split_once(':')?;
+        let (part, rest) = rest.split_at_checked(length.parse().ok()?)?;
+        self.0 = rest;
+        Some(part)
+    }
+}
+
+impl<'t> Iterator for Params<'t> {
+    type Item = (&'t str, &'t str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.next_part()?, self.next_part()?))
+    }
 }
 
 /// A session about to be: the request, and what the endpoint may still decide about it.
@@ -246,5 +274,25 @@ impl From<Response> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         *self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_hold_any_character() {
+        let params = [
+            ("room", "마당"),
+            ("3:a", "1:\n0:"),
+            ("empty", ""),
+            ("", "12"),
+        ];
+        let mut text = String::new();
+        for (name, value) in params {
+            Params::pack(name, value, &mut text);
+        }
+        assert!(Params(&text).eq(params));
     }
 }

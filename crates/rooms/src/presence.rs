@@ -17,11 +17,13 @@
 
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 pub use self::view::{Change, Leave, Occupant, PresenceSettings, Snapshot, Who};
-use crate::{SessionId, Timestamp, User, UserId};
+use crate::{SessionId, Timestamp, User, UserId, UserName};
 
 /// Who is in one room. A value: whoever owns it says what happens and asks what to tell.
 ///
@@ -46,18 +48,20 @@ pub struct Presence {
     names_missing: bool,
 }
 
-/// A user who is present.
+/// A user who is present. There is one for most sessions of a server, so nothing is in it that is
+/// somewhere else: the id is its key, and whose a session is stands in [`Presence::sessions`].
 #[derive(Debug)]
 struct Present {
-    user: User,
+    name: UserName,
+    guest: bool,
     since: Timestamp,
     stay: Stay,
 }
 
 #[derive(Debug)]
 enum Stay {
-    /// In the room with these sessions, of which there is at least one.
-    Here(BTreeSet<SessionId>),
+    /// In the room with so many sessions.
+    Here(NonZeroU32),
     /// The last session broke off; the grace ends then.
     Lost(Instant),
 }
@@ -93,44 +97,52 @@ impl Presence {
     /// Someone was there when the server stopped. They are present, and nobody is told, until they
     /// come back or `until` passes.
     pub fn restore(&mut self, user: User, since: Timestamp, until: Instant) {
-        let id = user.id.clone();
-        let stay = Stay::Lost(until);
-        let lost = Present { user, since, stay };
-        if !self.present.contains_key(&id) {
-            self.present.insert(id.clone(), lost);
+        let User { id, name, guest } = user;
+        if let Entry::Vacant(absent) = self.present.entry(id.clone()) {
+            absent.insert(Present {
+                name,
+                guest,
+                since,
+                stay: Stay::Lost(until),
+            });
             self.graces.insert((until, id));
         }
     }
 
     /// A session enters, at the time of day `at`. Entering twice is the same as once.
     pub fn enter(&mut self, session: SessionId, user: &User, at: Timestamp, now: Instant) {
-        match self.sessions.insert(session, user.id.clone()) {
+        let is_new = match self.sessions.insert(session, user.id.clone()) {
+            Some(owner) if owner == user.id => false,
             // A session has one user for its life; if not, it left as the other one.
-            Some(other) if other != user.id => self.depart(session, &other, now, Leave::Clean),
-            _ => {}
-        }
+            Some(other) => {
+                self.depart(&other, now, Leave::Clean);
+                true
+            }
+            None => true,
+        };
         let Some(present) = self.present.get_mut(&user.id) else {
             self.note(user, false, now);
-            let stay = Stay::Here(BTreeSet::from([session]));
             let present = Present {
-                user: user.clone(),
+                name: user.name.clone(),
+                guest: user.guest,
                 since: at,
-                stay,
+                stay: Stay::Here(NonZeroU32::MIN),
             };
             self.present.insert(user.id.clone(), present);
             return;
         };
         match &mut present.stay {
-            Stay::Here(sessions) => {
-                sessions.insert(session);
-            }
+            Stay::Here(sessions) if is_new => *sessions = sessions.saturating_add(1),
+            Stay::Here(_) => {}
             Stay::Lost(until) => {
                 self.graces.remove(&(*until, user.id.clone()));
-                present.stay = Stay::Here(BTreeSet::from([session]));
+                present.stay = Stay::Here(NonZeroU32::MIN);
             }
         }
-        if present.user != *user {
-            let before = std::mem::replace(&mut present.user, user.clone());
+        let before = present.user(&user.id);
+        if before != *user {
+            present.name = user.name.clone();
+            present.guest = user.guest;
             self.note(&before, true, now);
         }
     }
@@ -139,17 +151,18 @@ impl Presence {
     /// grace.
     pub fn leave(&mut self, session: SessionId, now: Instant, how: Leave) {
         if let Some(id) = self.sessions.remove(&session) {
-            self.depart(session, &id, now, how);
+            self.depart(&id, now, how);
         }
     }
 
-    fn depart(&mut self, session: SessionId, id: &UserId, now: Instant, how: Leave) {
+    /// A user has one session less.
+    fn depart(&mut self, id: &UserId, now: Instant, how: Leave) {
         let Some(Present { stay, .. }) = self.present.get_mut(id) else {
             return;
         };
         let Stay::Here(sessions) = stay else { return };
-        sessions.remove(&session);
-        if !sessions.is_empty() {
+        if let Some(others) = NonZeroU32::new(sessions.get() - 1) {
+            *sessions = others;
             return;
         }
         match how {
@@ -164,7 +177,7 @@ impl Presence {
 
     fn remove(&mut self, id: &UserId, at: Instant) {
         if let Some(gone) = self.present.remove(id) {
-            self.note(&gone.user, true, at);
+            self.note(&gone.user(id), true, at);
         }
     }
 
@@ -213,11 +226,11 @@ impl Presence {
             count: self.present.len(),
         };
         for (id, known) in std::mem::take(&mut self.changed) {
-            let user = self.present.get(&id).map(|present| &present.user);
+            let user = self.present.get(&id).map(|present| present.user(&id));
             let seen = known.views != self.views;
             match user {
-                Some(user) if seen || !known.present || known.user != *user => {
-                    change.joined.push(user.clone());
+                Some(user) if seen || !known.present || known.user != user => {
+                    change.joined.push(user);
                 }
                 None if seen || known.present => change.left.push(known.user),
                 _ => {}
@@ -236,11 +249,7 @@ impl Presence {
             });
         }
         if std::mem::take(&mut self.names_missing) {
-            change.joined = self
-                .present
-                .values()
-                .map(|present| present.user.clone())
-                .collect();
+            change.joined = self.users().collect();
         }
         Some(change)
     }
@@ -266,10 +275,9 @@ impl Presence {
         } else {
             count
         };
-        let users = self.present.values().take(named);
         Snapshot {
             count,
-            users: users.map(|present| present.user.clone()).collect(),
+            users: self.users().take(named).collect(),
         }
     }
 
@@ -277,19 +285,23 @@ impl Presence {
     /// it.
     pub fn who(&mut self) -> Who {
         self.view();
-        let occupant = |present: &Present| Occupant {
-            user: present.user.clone(),
-            sessions: match &present.stay {
-                Stay::Here(sessions) => sessions.len(),
+        let occupant = |(id, present): (&UserId, &Present)| Occupant {
+            user: present.user(id),
+            sessions: match present.stay {
+                Stay::Here(sessions) => sessions.get() as usize,
                 Stay::Lost(_) => 0,
             },
             since: present.since,
         };
-        let users = self.present.values().take(self.settings.named);
+        let users = self.present.iter().take(self.settings.named);
         Who {
             count: self.present.len(),
             users: users.map(occupant).collect(),
         }
+    }
+
+    fn users(&self) -> impl Iterator<Item = User> {
+        self.present.iter().map(|(id, present)| present.user(id))
     }
 
     /// Someone is shown the room.
@@ -301,6 +313,16 @@ impl Presence {
     /// Whether nobody is present and nothing is left to tell, so that the value may be dropped.
     pub fn is_empty(&self) -> bool {
         self.present.is_empty() && self.changed.is_empty()
+    }
+}
+
+impl Present {
+    fn user(&self, id: &UserId) -> User {
+        User {
+            id: id.clone(),
+            name: self.name.clone(),
+            guest: self.guest,
+        }
     }
 }
 

@@ -52,14 +52,13 @@ impl Chat {
             .settings(settings)
     }
 
-    fn hello(&self, session: &Session<Visit>) -> Hello {
-        let visit = session.data();
+    fn hello(&self, session: &Session<Visit>, token: Option<String>) -> Hello {
         let limits = &self.yard.config.limits;
         Hello {
             protocol: PROTOCOL,
             session: id(session),
-            user: visit.user.clone(),
-            token: visit.take_token(),
+            user: session.data().user.clone(),
+            token,
             heartbeat_ms: self.yard.config.times.heartbeat_ms,
             limits: Limits {
                 message_bytes: limits.message_bytes as u64,
@@ -95,13 +94,13 @@ impl Endpoint for Chat {
             let reason = overloaded("storage is not available");
             return session.close(CloseCode::OVERLOADED, reason);
         }
-        let hello = rooms::ServerMessage::Hello(self.hello(session));
+        let (token, opening) = visit.begin_session();
+        let hello = rooms::ServerMessage::Hello(self.hello(session, token));
         // To a session that has gone already there is nothing to say.
         let _ = session.send(frame(&hello));
-        if let Some(opening) = &visit.opening {
+        if let Some(Opening { room, start, epoch }) = opening {
             let (order, answered) = Order::opening(session);
-            let Opening { room, start, epoch } = opening;
-            self.subscribe(order, room.clone(), *start, epoch.clone());
+            self.subscribe(order, room, start, epoch);
             // What the session says is heard once this is answered; the sender is never used.
             let _ = answered.await;
         }

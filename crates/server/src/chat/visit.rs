@@ -1,11 +1,8 @@
 //! What the chat knows of one session.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use madang::Error as SessionError;
@@ -14,20 +11,21 @@ use store::TokenHash;
 
 use super::admission::Permit;
 
-/// A session's user, and what the session is about to do. It lives as long as the session.
+/// A session's user, and what the session is about to do. It lives as long as the session, so what is
+/// only there at times is boxed.
 pub(crate) struct Visit {
     pub(super) user: User,
     /// Whether the client is on the server's own machine.
     pub(super) is_local: bool,
-    /// The room of `/ws/{room}`, to which the session is subscribed from the beginning.
-    pub(super) opening: Option<Opening>,
+    /// The room of `/ws/{room}`, which commands mean that name none.
+    own_room: Option<RoomName>,
     /// Commands at work.
     in_flight: AtomicUsize,
     state: Mutex<State>,
     _permit: Permit,
 }
 
-/// What `/ws/{room}` asks for.
+/// What `/ws/{room}` asks for: a subscription from the beginning.
 pub(super) struct Opening {
     pub(super) room: RoomName,
     pub(super) start: Start,
@@ -36,15 +34,29 @@ pub(super) struct Opening {
 
 #[derive(Default)]
 struct State {
+    /// What is said and done when the session opens, until then.
+    beginning: Option<Box<Beginning>>,
+    /// Sorted by their names. In nearly all sessions it is one, and at most as many as the settings
+    /// let a session have.
+    rooms: Vec<Place>,
+    /// The fault that ends the session.
+    failure: Option<Box<str>>,
+}
+
+struct Beginning {
     /// A new guest's token, until `hello` has told it.
     token: Option<String>,
-    /// Rooms that the session is in once all its commands so far are done: what the next command
-    /// is judged by.
-    wanted: HashSet<RoomName>,
-    /// Rooms that it is in, as the journal has it.
-    entered: HashSet<RoomName>,
-    /// The fault that ends the session.
-    failure: Option<String>,
+    opening: Option<Opening>,
+}
+
+/// A room that the session is in, or about to be.
+struct Place {
+    room: RoomName,
+    /// Whether the session is in it once all its commands so far are done: what the next command is
+    /// judged by.
+    wanted: bool,
+    /// Whether it is in it, as the journal has it.
+    entered: bool,
 }
 
 impl Visit {
@@ -55,83 +67,93 @@ impl Visit {
         opening: Option<Opening>,
         permit: Permit,
     ) -> Self {
-        let state = Mutex::new(State {
-            token,
-            ..State::default()
-        });
         Self {
             user,
             is_local,
-            opening,
+            own_room: opening.as_ref().map(|opening| opening.room.clone()),
             in_flight: AtomicUsize::new(0),
-            state,
+            state: Mutex::new(State {
+                beginning: Some(Box::new(Beginning { token, opening })),
+                ..State::default()
+            }),
             _permit: permit,
         }
     }
 
     /// The room that a command means.
     pub(super) fn room(&self, named: Option<RoomName>) -> Option<RoomName> {
-        named.or_else(|| self.opening.as_ref().map(|opening| opening.room.clone()))
+        named.or_else(|| self.own_room.clone())
     }
 
     pub(super) fn token_hash(&self) -> Option<TokenHash> {
-        self.state().token.as_deref().map(TokenHash::of)
+        let state = self.state();
+        let token = state.beginning.as_ref()?.token.as_deref();
+        token.map(TokenHash::of)
     }
 
-    pub(super) fn take_token(&self) -> Option<String> {
-        self.state().token.take()
+    /// Takes a new guest's token, and what the session is opened for.
+    pub(super) fn begin_session(&self) -> (Option<String>, Option<Opening>) {
+        let beginning = self.state().beginning.take();
+        beginning.map_or((None, None), |beginning| {
+            (beginning.token, beginning.opening)
+        })
     }
 
     /// A command wants the session in a room; `false` if that would be more than `limit`.
     pub(super) fn want(&self, room: &RoomName, limit: usize) -> bool {
         let mut state = self.state();
-        if state.wanted.contains(room) {
+        if state.wants(room) {
             return true;
         }
-        state.wanted.len() < limit && state.wanted.insert(room.clone())
+        let wanted = state.rooms.iter().filter(|place| place.wanted).count();
+        if wanted < limit {
+            state.mark(room, |place| place.wanted = true);
+        }
+        wanted < limit
     }
 
     /// A command wants the session out of a room; `false` if it was not in it.
     pub(super) fn want_no_more(&self, room: &RoomName) -> bool {
-        self.state().wanted.remove(room)
+        let mut state = self.state();
+        let wanted = state.wants(room);
+        state.mark(room, |place| place.wanted = false);
+        wanted
     }
 
     /// Whether the session is in the room, or about to be, once all its commands so far are done.
     pub(super) fn wants(&self, room: &RoomName) -> bool {
-        self.state().wanted.contains(room)
+        self.state().wants(room)
     }
 
     /// A command was not done: the room counts as it is.
     pub(super) fn undo(&self, room: &RoomName) {
-        let mut state = self.state();
-        if state.entered.contains(room) {
-            state.wanted.insert(room.clone());
-        } else {
-            state.wanted.remove(room);
-        }
+        self.state()
+            .mark(room, |place| place.wanted = place.entered);
     }
 
     /// The session is in a room, as the journal has it.
     pub(super) fn enter(&self, room: &RoomName) {
-        self.state().entered.insert(room.clone());
+        self.state().mark(room, |place| place.entered = true);
     }
 
     /// The session has left a room, as the journal has it.
     pub(super) fn leave(&self, room: &RoomName) {
-        self.state().entered.remove(room);
+        self.state().mark(room, |place| place.entered = false);
     }
 
     /// Takes all rooms that the session is in.
-    pub(super) fn leave_all(&self) -> HashSet<RoomName> {
-        std::mem::take(&mut self.state().entered)
+    pub(super) fn leave_all(&self) -> impl Iterator<Item = RoomName> + use<> {
+        let places = std::mem::take(&mut self.state().rooms);
+        let entered = places.into_iter().filter(|place| place.entered);
+        entered.map(|place| place.room)
     }
 
     pub(super) fn fail(&self, error: &SessionError) {
-        self.state().failure = Some(error.to_string());
+        self.state().failure = Some(error.to_string().into());
     }
 
     pub(super) fn failure(&self) -> Option<String> {
-        self.state().failure.take()
+        self.state().failure.take().map(String::from)
     }
 
     /// Begins a command; `false` if `limit` are at work.
@@ -148,5 +170,38 @@ impl Visit {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wants(&self, room: &RoomName) -> bool {
+        self.find(room).is_ok_and(|at| self.rooms[at].wanted)
+    }
+
+    /// Changes what is known of a room, of which nothing is kept that the session is not in.
+    fn mark(&mut self, room: &RoomName, change: impl FnOnce(&mut Place)) {
+        let at = self.find(room).unwrap_or_else(|at| {
+            if self.rooms.is_empty() {
+                // Most sessions never have a second one.
+                self.rooms.reserve_exact(1);
+            }
+            let place = Place {
+                room: room.clone(),
+                wanted: false,
+                entered: false,
+            };
+            self.rooms.insert(at, place);
+            at
+        });
+        let place = &mut self.rooms[at];
+        change(place);
+        if !place.wanted && !place.entered {
+            self.rooms.remove(at);
+        }
+    }
+
+    /// Where a room is, or would be.
+    fn find(&self, room: &RoomName) -> Result<usize, usize> {
+        self.rooms.binary_search_by(|place| place.room.cmp(room))
     }
 }
