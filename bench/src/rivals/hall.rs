@@ -14,7 +14,7 @@ use super::{
     links::Links,
     program::Program,
     protocol::{Place, Protocol},
-    tally::{Again, Tally},
+    tally::{Again, Order, Tally},
 };
 
 /// In each room, at most.
@@ -113,6 +113,7 @@ impl<'p> Hall<'p> {
         mut links: Links<'p>,
         protocol: &'p dyn Protocol,
         size: Size,
+        order: Order,
     ) -> anyhow::Result<Self> {
         let members = size.rooms * size.members;
         let place = move |link: usize| Place::Room {
@@ -130,7 +131,6 @@ impl<'p> Hall<'p> {
             .flat_map(|room| (0..speakers).map(move |speaker| (room, speaker)))
             .map(|(room, speaker)| template(room, speaker))
             .collect::<Result<_, _>>()?;
-        // Two members say them, so that each of the two hears one where speakers do not hear themselves.
         let probes = (0..size.rooms)
             .map(|room| Ok(template(room, PROBE)?.numbered(0).to_vec()))
             .collect::<anyhow::Result<_>>()?;
@@ -139,7 +139,7 @@ impl<'p> Hall<'p> {
             speakers,
             behind: protocol.behind(),
             clock: Clock::start(),
-            tally: Tally::new(members, speakers),
+            tally: Tally::new(members, speakers, order),
             probed: vec![false; members],
             probes: 0,
             due: vec![Vec::new(); size.rooms * speakers],
@@ -161,7 +161,8 @@ impl<'p> Hall<'p> {
         Ok(hall)
     }
 
-    /// A connection is open before its server has made it a member.
+    /// A connection is open before its server has made it a member. Two of a room say something, so that each of
+    /// them hears the other where speakers do not hear themselves.
     fn wait_for_members(&mut self) -> anyhow::Result<()> {
         let (began, members) = (Instant::now(), self.size.rooms * self.size.members);
         while self.heard.probes < members {

@@ -9,7 +9,10 @@ use std::{
 use clap::ValueEnum;
 use tempfile::TempDir;
 
-use super::protocol::{Madang, Plain, Protocol, SocketIo};
+use super::{
+    protocol::{Madang, Plain, Protocol, SocketIo},
+    tally::Order,
+};
 
 /// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -85,6 +88,14 @@ impl Peer {
             Self::SocketIo => "Socket.IO",
             Self::Tomcat => "Tomcat",
             Self::Python => "Python `websockets`",
+        }
+    }
+
+    /// socketioxide gives each message to a task of its own.
+    pub(super) fn order(self) -> Order {
+        match self {
+            Self::Socketioxide => Order::Free,
+            _ => Order::Kept,
         }
     }
 

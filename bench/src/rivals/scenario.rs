@@ -131,8 +131,9 @@ impl Scenario {
             measured: time,
             patience,
         };
-        let offer =
-            |links, size, pace| Hall::open(links, peer.protocol(), size)?.offer(pace, program);
+        let offer = |links, size, pace| {
+            Hall::open(links, peer.protocol(), size, peer.order())?.offer(pace, program)
+        };
         match self {
             Self::Fan | Self::Core => all_came(offer(links, ROOMS, steady(STEADY, ALL))?),
             Self::Room => all_came(offer(links, ONE_ROOM, steady(STEADY, ALL))?),
@@ -211,7 +212,10 @@ fn search(peer: Peer, setup: &Setup) -> anyhow::Result<Run> {
             None => {
                 let program = setup.start(peer, Cores::OneEach)?;
                 let links = setup.links(peer, &program)?;
-                (Hall::open(links, peer.protocol(), ROOMS)?, program)
+                (
+                    Hall::open(links, peer.protocol(), ROOMS, peer.order())?,
+                    program,
+                )
             }
         };
         let pace = Pace {

@@ -1,5 +1,16 @@
 //! Who has heard what: each member must hear each speaker's messages 0, 1, 2 …, each once.
 
+/// Whether a server keeps a speaker's messages in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Kept,
+    /// A message may be overtaken by the next 63.
+    Free,
+}
+
+/// Messages that may be ahead of one that is missing.
+const WINDOW: u32 = 64;
+
 /// What is wrong in a way that no time mends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Again {
@@ -14,15 +25,23 @@ pub(super) struct Tally {
     speakers: usize,
     /// By member and speaker, the number that comes next.
     next: Vec<u32>,
+    /// Of [`Order::Free`]: a bit for each of those from `next` on that has come.
+    ahead: Vec<u64>,
     delivered: u64,
     lost: u64,
 }
 
 impl Tally {
-    pub(super) fn new(members: usize, speakers: usize) -> Self {
+    pub(super) fn new(members: usize, speakers: usize, order: Order) -> Self {
+        let pairs = members * speakers;
+        let ahead = match order {
+            Order::Kept => Vec::new(),
+            Order::Free => vec![0; pairs],
+        };
         Self {
             speakers,
-            next: vec![0; members * speakers],
+            next: vec![0; pairs],
+            ahead,
             delivered: 0,
             lost: 0,
         }
@@ -31,7 +50,8 @@ impl Tally {
     /// A member has heard a message. One that was left out before it is lost; one that has been heard, or
     /// left out, is doubled or out of order.
     pub(super) fn hear(&mut self, member: usize, speaker: usize, number: u32) -> Result<(), Again> {
-        let next = &mut self.next[member * self.speakers + speaker];
+        let pair = member * self.speakers + speaker;
+        let next = &mut self.next[pair];
         let expected = *next;
         if number < expected {
             return Err(Again {
@@ -41,9 +61,32 @@ impl Tally {
                 expected,
             });
         }
-        self.lost += u64::from(number - expected);
+        match self.ahead.get_mut(pair) {
+            None => {
+                self.lost += u64::from(number - expected);
+                *next = number + 1;
+            }
+            Some(ahead) => {
+                let bit = |next: u32| 1_u64 << (number - next);
+                while number - *next >= WINDOW {
+                    self.lost += u64::from(*ahead & 1 == 0);
+                    (*next, *ahead) = (*next + 1, *ahead >> 1);
+                }
+                if *ahead & bit(*next) != 0 {
+                    return Err(Again {
+                        member,
+                        speaker,
+                        number,
+                        expected,
+                    });
+                }
+                *ahead |= bit(*next);
+                while *ahead & 1 != 0 {
+                    (*next, *ahead) = (*next + 1, *ahead >> 1);
+                }
+            }
+        }
         self.delivered += 1;
-        *next = number + 1;
         Ok(())
     }
 
@@ -62,7 +105,11 @@ mod tests {
     use super::*;
 
     fn heard(messages: &[(usize, usize, u32)]) -> (Tally, Result<(), Again>) {
-        let mut tally = Tally::new(2, 2);
+        heard_in(Order::Kept, messages)
+    }
+
+    fn heard_in(order: Order, messages: &[(usize, usize, u32)]) -> (Tally, Result<(), Again>) {
+        let mut tally = Tally::new(2, 2, order);
         let result = messages
             .iter()
             .try_for_each(|&(member, speaker, number)| tally.hear(member, speaker, number));
@@ -97,5 +144,17 @@ mod tests {
     #[test]
     fn a_delivery_out_of_order_is_found() {
         assert!(heard(&[(0, 0, 1), (0, 0, 0)]).1.is_err());
+    }
+
+    #[test]
+    fn where_order_is_free_each_must_still_come_once() {
+        let free = |messages: &[_]| heard_in(Order::Free, messages);
+        let (tally, result) = free(&[(0, 0, 2), (0, 0, 0), (0, 0, 1), (0, 0, 63)]);
+        assert_eq!(result, Ok(()));
+        assert_eq!((tally.delivered(), tally.lost()), (4, 0));
+        assert!(free(&[(0, 0, 2), (0, 0, 2)]).1.is_err());
+        assert!(free(&[(0, 0, 0), (0, 0, 0)]).1.is_err());
+        let (tally, _) = free(&[(0, 0, 0), (0, 0, 66)]);
+        assert_eq!((tally.delivered(), tally.lost()), (2, 2));
     }
 }
