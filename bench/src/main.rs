@@ -1,7 +1,7 @@
 //! `madang-bench`: Madang beside others.
 //!
 //! [`peers`] measures the library `madang` alone, beside others of its kind; [`calls`] the server's calls
-//! beside other ways to call; [`writers`] how fast messages are stored, beside the same transactions in
+//! beside other ways to call; [`rivals`] rooms, beside other servers and a bare loop; [`writers`] how fast messages are stored, beside the same transactions in
 //! a [`bare`] loop. What a server does alone is measured by `madang bench`, the crate `load`; the
 //! tools of both are there.
 //!
@@ -11,11 +11,12 @@ mod bare;
 mod calls;
 mod comparison;
 mod peers;
+mod rivals;
 mod writers;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use load::{report::Report, server};
 use serde_json::{Value, json};
 
@@ -38,13 +39,19 @@ enum Scenario {
     Peers(peers::Settings),
     /// Calls beside those of NATS and Socket.IO.
     Calls(calls::Settings),
+    /// Rooms beside other servers, and beside a bare loop; writes RESULTS.md.
+    Rivals(rivals::Settings),
     /// Writers with one message in flight each, beside the same transactions without a server.
     Writers(load::writers::Settings),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = load::block_on(measure(&cli));
+    let result = match &cli.scenario {
+        // The load is a thread of its own kind, without a runtime.
+        Scenario::Rivals(settings) => rivals::measure(&cli.server, settings, !cli.json),
+        _ => load::block_on(measure(&cli)),
+    };
     match result {
         Ok(json) => {
             if cli.json {
@@ -81,6 +88,7 @@ async fn measure(cli: &Cli) -> anyhow::Result<Value> {
             }
             Ok(json!({ "comparisons": comparisons, "disk": disk }))
         }
+        Scenario::Rivals(_) => anyhow::bail!("rivals need no runtime"),
         Scenario::Writers(settings) => {
             let mut reports = Vec::new();
             let take = |report: Report| {
@@ -92,5 +100,14 @@ async fn measure(cli: &Cli) -> anyhow::Result<Value> {
             writers::measure(&cli.server, settings, take).await?;
             Ok(json!(reports))
         }
+    }
+}
+
+/// Those that were asked for, or all.
+fn chosen<T: ValueEnum + Copy>(some: &[T]) -> Vec<T> {
+    if some.is_empty() {
+        T::value_variants().to_vec()
+    } else {
+        some.to_vec()
     }
 }

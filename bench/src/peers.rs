@@ -20,7 +20,10 @@ use load::server;
 use serde::Serialize;
 
 use self::{connection::Tls, echo::Echo, fan::Fan, memory::Memory, peer::Peer, program::Program};
-use crate::comparison::{Comparison, Run};
+use crate::{
+    chosen,
+    comparison::{Comparison, Run},
+};
 
 /// What makes `madang-peers`.
 const BUILD: &str =
@@ -106,15 +109,6 @@ pub(crate) async fn measure(
         }
     }
     Ok(comparisons)
-}
-
-/// Those that were asked for, or all.
-fn chosen<T: ValueEnum + Copy>(some: &[T]) -> Vec<T> {
-    if some.is_empty() {
-        T::value_variants().to_vec()
-    } else {
-        some.to_vec()
-    }
 }
 
 impl Scenario {

@@ -6,12 +6,13 @@ use axum::{
         State,
         ws::{Message, WebSocket, WebSocketUpgrade},
     },
+    http::Uri,
     routing::any,
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::select;
 
-use crate::room::Room;
+use crate::room::{Room, Rooms, hear};
 
 /// `buffer`: bytes for reading and for writing, other than the default.
 pub(crate) fn router(buffer: Option<usize>) -> Router {
@@ -21,13 +22,17 @@ pub(crate) fn router(buffer: Option<usize>) -> Router {
     };
     let answer_echo =
         move |upgrade: WebSocketUpgrade| async move { sized(upgrade).on_upgrade(echo) };
-    let answer_fan = move |State(room): State<Room<Message>>, upgrade: WebSocketUpgrade| async move {
-        sized(upgrade).on_upgrade(|socket| fan(socket, room))
+    let answer_room = move |State(rooms): State<Rooms<Message>>,
+                            uri: Uri,
+                            upgrade: WebSocketUpgrade| async move {
+        let room = rooms.at(uri.path());
+        sized(upgrade).on_upgrade(|socket| talk(socket, room))
     };
     Router::new()
         .route("/echo", any(answer_echo))
-        .route("/fan", any(answer_fan))
-        .with_state(Room::new())
+        .route("/fan", any(answer_room))
+        .route("/rooms/{room}", any(answer_room))
+        .with_state(Rooms::new())
 }
 
 async fn echo(mut socket: WebSocket) {
@@ -38,7 +43,7 @@ async fn echo(mut socket: WebSocket) {
     }
 }
 
-async fn fan(mut socket: WebSocket, room: Room<Message>) {
+async fn talk(mut socket: WebSocket, room: Room<Message>) {
     let mut heard = room.enter();
     loop {
         select! {
@@ -47,8 +52,8 @@ async fn fan(mut socket: WebSocket, room: Room<Message>) {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return,
             },
-            said = heard.recv() => {
-                let mut said = said.ok();
+            said = hear(&mut heard) => {
+                let mut said = said;
                 while let Some(message) = said {
                     if socket.feed(message).await.is_err() {
                         return;

@@ -16,22 +16,26 @@ use tokio::task::unconstrained;
 
 use crate::{
     listener::{Handler, Listener, Socket},
-    room::Room,
+    room::{Room, Rooms, hear},
 };
 
 pub(crate) async fn serve(listener: Listener) -> anyhow::Result<()> {
-    listener.serve(Server { room: Room::new() }).await
+    listener
+        .serve(Server {
+            rooms: Rooms::new(),
+        })
+        .await
 }
 
 #[derive(Clone)]
 struct Server {
-    room: Room<Bytes>,
+    rooms: Rooms<Bytes>,
 }
 
 impl Handler for Server {
     async fn handle(self, socket: impl Socket) {
         let service = service_fn(move |request| {
-            let answer = answer(request, self.room.clone());
+            let answer = answer(request, &self.rooms);
             async move { Ok::<_, Infallible>(answer) }
         });
         let _ = http1::Builder::new()
@@ -41,15 +45,15 @@ impl Handler for Server {
     }
 }
 
-fn answer(mut request: Request<Incoming>, room: Room<Bytes>) -> Response<Empty<Bytes>> {
+fn answer(mut request: Request<Incoming>, rooms: &Rooms<Bytes>) -> Response<Empty<Bytes>> {
     let Ok((response, socket)) = upgrade(&mut request) else {
         let mut response = Response::new(Empty::new());
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;
     };
     match request.uri().path() {
-        "/fan" => tokio::spawn(unconstrained(fan(socket, room))),
-        _ => tokio::spawn(unconstrained(echo(socket))),
+        "/echo" => tokio::spawn(unconstrained(echo(socket))),
+        path => tokio::spawn(unconstrained(talk(socket, rooms.at(path)))),
     };
     response
 }
@@ -67,12 +71,12 @@ async fn echo(socket: UpgradeFut) -> Result<(), WebSocketError> {
 }
 
 /// Reading must not be broken off here, so that it needs a task beside the one that writes.
-async fn fan(socket: UpgradeFut, room: Room<Bytes>) -> Result<(), WebSocketError> {
+async fn talk(socket: UpgradeFut, room: Room<Bytes>) -> Result<(), WebSocketError> {
     let (reading, mut writing) = socket.await?.split(tokio::io::split);
     let mut reading = FragmentCollectorRead::new(reading);
     let mut heard = room.enter();
     let writing = tokio::spawn(async move {
-        while let Ok(message) = heard.recv().await {
+        while let Some(message) = hear(&mut heard).await {
             let frame = Frame::text(Payload::Borrowed(&message));
             if writing.write_frame(frame).await.is_err() {
                 return;

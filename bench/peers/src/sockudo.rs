@@ -1,6 +1,6 @@
 //! sockudo-ws on axum, as its example `axum_deflate`: of the peers the one that can compress.
 
-use axum::{Router, extract::State, response::IntoResponse, routing::any};
+use axum::{Router, extract::State, http::Uri, response::IntoResponse, routing::any};
 use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::{
     Compression, Config, Message,
@@ -8,7 +8,7 @@ use sockudo_ws::{
 };
 use tokio::select;
 
-use crate::room::Room;
+use crate::room::{Room, Rooms, hear};
 
 pub(crate) fn router(compression: bool) -> Router {
     // Its documentation's choice for many connections.
@@ -19,19 +19,23 @@ pub(crate) fn router(compression: bool) -> Router {
     };
     let config = Config::builder().compression(compression).build();
     let configured = move |upgrade: WebSocketUpgrade| upgrade.config(config.clone());
-    let for_fan = configured.clone();
+    let for_rooms = configured.clone();
     let answer_echo = move |upgrade: WebSocketUpgrade| async move {
         configured(upgrade).on_upgrade(echo).into_response()
     };
-    let answer_fan = move |State(room): State<Room<Message>>, upgrade: WebSocketUpgrade| async move {
-        for_fan(upgrade)
-            .on_upgrade(|socket| fan(socket, room))
+    let answer_room = move |State(rooms): State<Rooms<Message>>,
+                            uri: Uri,
+                            upgrade: WebSocketUpgrade| async move {
+        let room = rooms.at(uri.path());
+        for_rooms(upgrade)
+            .on_upgrade(|socket| talk(socket, room))
             .into_response()
     };
     Router::new()
         .route("/echo", any(answer_echo))
-        .route("/fan", any(answer_fan))
-        .with_state(Room::new())
+        .route("/fan", any(answer_room.clone()))
+        .route("/rooms/{room}", any(answer_room))
+        .with_state(Rooms::new())
 }
 
 async fn echo(mut socket: WebSocket) {
@@ -42,7 +46,7 @@ async fn echo(mut socket: WebSocket) {
     }
 }
 
-async fn fan(mut socket: WebSocket, room: Room<Message>) {
+async fn talk(mut socket: WebSocket, room: Room<Message>) {
     let mut heard = room.enter();
     loop {
         select! {
@@ -51,8 +55,8 @@ async fn fan(mut socket: WebSocket, room: Room<Message>) {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return,
             },
-            said = heard.recv() => {
-                let mut said = said.ok();
+            said = hear(&mut heard) => {
+                let mut said = said;
                 while let Some(message) = said {
                     if socket.feed(message).await.is_err() {
                         return;

@@ -6,16 +6,20 @@ use tokio_websockets::{Message, ServerBuilder, WebSocketStream};
 
 use crate::{
     listener::{Handler, Listener, Socket},
-    room::Room,
+    room::{Room, Rooms, hear},
 };
 
 pub(crate) async fn serve(listener: Listener) -> anyhow::Result<()> {
-    listener.serve(Server { room: Room::new() }).await
+    listener
+        .serve(Server {
+            rooms: Rooms::new(),
+        })
+        .await
 }
 
 #[derive(Clone)]
 struct Server {
-    room: Room<Message>,
+    rooms: Rooms<Message>,
 }
 
 impl Handler for Server {
@@ -25,8 +29,7 @@ impl Handler for Server {
         };
         match request.uri().path() {
             "/echo" => echo(socket).await,
-            "/fan" => fan(socket, self.room).await,
-            _ => {}
+            path => talk(socket, self.rooms.at(path)).await,
         }
     }
 }
@@ -39,7 +42,7 @@ async fn echo(mut socket: WebSocketStream<impl Socket>) {
     }
 }
 
-async fn fan(mut socket: WebSocketStream<impl Socket>, room: Room<Message>) {
+async fn talk(mut socket: WebSocketStream<impl Socket>, room: Room<Message>) {
     let mut heard = room.enter();
     loop {
         select! {
@@ -48,8 +51,8 @@ async fn fan(mut socket: WebSocketStream<impl Socket>, room: Room<Message>) {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return,
             },
-            said = heard.recv() => {
-                let mut said = said.ok();
+            said = hear(&mut heard) => {
+                let mut said = said;
                 while let Some(message) = said {
                     if socket.feed(message).await.is_err() {
                         return;

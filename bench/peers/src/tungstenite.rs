@@ -13,7 +13,7 @@ use tokio_tungstenite::{
 
 use crate::{
     listener::{Handler, Listener, Socket},
-    room::Room,
+    room::{Room, Rooms, hear},
 };
 
 /// `buffer`: bytes for reading and for writing, other than the default.
@@ -23,14 +23,14 @@ pub(crate) async fn serve(listener: Listener, buffer: Option<usize>) -> anyhow::
         Some(bytes) => config.read_buffer_size(bytes).write_buffer_size(bytes),
         None => config,
     };
-    let room = Room::new();
-    listener.serve(Server { config, room }).await
+    let rooms = Rooms::new();
+    listener.serve(Server { config, rooms }).await
 }
 
 #[derive(Clone)]
 struct Server {
     config: WebSocketConfig,
-    room: Room<Message>,
+    rooms: Rooms<Message>,
 }
 
 impl Handler for Server {
@@ -50,8 +50,7 @@ impl Handler for Server {
         };
         match &*path {
             "/echo" => echo(socket).await,
-            "/fan" => fan(socket, self.room).await,
-            _ => {}
+            path => talk(socket, self.rooms.at(path)).await,
         }
     }
 }
@@ -64,7 +63,7 @@ async fn echo(mut socket: WebSocketStream<impl Socket>) {
     }
 }
 
-async fn fan(mut socket: WebSocketStream<impl Socket>, room: Room<Message>) {
+async fn talk(mut socket: WebSocketStream<impl Socket>, room: Room<Message>) {
     let mut heard = room.enter();
     loop {
         select! {
@@ -73,8 +72,8 @@ async fn fan(mut socket: WebSocketStream<impl Socket>, room: Room<Message>) {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return,
             },
-            said = heard.recv() => {
-                let mut said = said.ok();
+            said = hear(&mut heard) => {
+                let mut said = said;
                 while let Some(message) = said {
                     if socket.feed(message).await.is_err() {
                         return;
