@@ -253,6 +253,9 @@ pub struct Times {
     pub presence_window_ms: u64,
     /// How long what is said in a room is gathered before those in it are written to once more; 0 is not at all.
     pub delivery_window_ms: u64,
+    /// How long messages of different people are gathered after a commit, to be stored with one another; 0 is not at
+    /// all.
+    pub commit_window_ms: u64,
     /// How long a client may take to send a request's head.
     pub request_head_ms: u64,
     /// How long a session may wait for its turn to be let in; one that would wait longer is answered 503.
@@ -389,6 +392,7 @@ impl Default for Times {
             presence_grace_ms: 10_000,
             presence_window_ms: 250,
             delivery_window_ms: 0,
+            commit_window_ms: 10,
             request_head_ms: 10_000,
             opening_wait_ms: 10_000,
             close_ms: 3_000,

@@ -1,13 +1,15 @@
 //! The journal: one thread that writes everything to the database.
 //!
 //! It takes whatever all sessions want to write while the last commit ran, and commits that in one
-//! transaction: many writers share one fsync, and nobody waits for a timer. What follows from a write
+//! transaction: many writers share one fsync ([`pace`] tells who waits for that). What follows from a write
 //! (delivery, the reply) runs on the same thread after the commit, in the order of the writes. So
 //! what is in memory changes in the order in which the file did, and nothing is delivered or
 //! acknowledged that is not on disk.
 //!
 //! While the disk takes nothing (it is full, locked, read-only or fails), every write is refused at
 //! once. A small write of its own tells when that is over.
+
+mod pace;
 
 use std::{
     error::Error,
@@ -24,6 +26,7 @@ use tokio::{
     time::interval_at,
 };
 
+use self::pace::Pace;
 use crate::clock::now;
 
 /// Writes in one transaction at most: it bounds how long the first of them waits.
@@ -31,6 +34,9 @@ const BATCH: usize = 256;
 /// Between two looks at what can wait, and at whether the disk takes writes again: shorter than what a
 /// client is asked to wait for.
 const TEND: Duration = Duration::from_millis(500);
+
+/// While messages are gathered, how often what has come is looked at.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What of the thread's time deleting may take while there is something to write: one part in so many.
 const SHARE: u32 = 5;
@@ -61,6 +67,17 @@ pub(crate) struct Sweeps {
     pub(crate) every: Duration,
 }
 
+/// How the journal works.
+#[derive(Debug, Clone)]
+pub(crate) struct JournalSettings {
+    /// Writes that may wait.
+    pub(crate) queue: usize,
+    /// How long messages of different people are gathered after a commit.
+    pub(crate) window: Duration,
+    /// What is deleted meanwhile.
+    pub(crate) sweeps: Sweeps,
+}
+
 /// Tells when the journal has ended by a fault: the database is damaged, and nothing may be added to it.
 pub(crate) struct Failure(oneshot::Receiver<Result<(), CommitError>>);
 
@@ -82,20 +99,17 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Starts the thread, which owns the database from now on. `queue` bounds the writes that wait.
-    /// Must be called on a tokio runtime.
-    /// `sweeps` is what it deletes meanwhile.
+    /// Starts the thread, which owns the database from now on. Must be called on a tokio runtime.
     pub(crate) fn start(
         store: Store,
-        queue: usize,
-        sweeps: Sweeps,
+        settings: JournalSettings,
     ) -> std::io::Result<(Self, Failure)> {
-        let (sender, receiver) = mpsc::channel(queue);
+        let (sender, receiver) = mpsc::channel(settings.queue);
         let (ended, failure) = oneshot::channel();
         let thread = thread::Builder::new().name("journal".into());
         thread.spawn(move || {
             // A server that has stopped already needs not hear it.
-            let _ = ended.send(Writer::new(store, sweeps).run(receiver));
+            let _ = ended.send(Writer::new(store, settings).run(receiver));
         })?;
         tokio::spawn(wake(sender.downgrade()));
         Ok((Self { queue: sender }, Failure(failure)))
@@ -165,6 +179,7 @@ struct Writer {
     /// The batch that gathers.
     writes: Vec<Write>,
     thens: Vec<Then>,
+    pace: Pace,
     /// Since when the disk takes nothing, and how many writes were refused for it.
     down: Option<(Instant, usize)>,
     /// Whether what can wait failed last time: it is logged once.
@@ -180,12 +195,14 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(store: Store, sweeps: Sweeps) -> Self {
+    fn new(store: Store, settings: JournalSettings) -> Self {
         let now = Instant::now();
+        let JournalSettings { window, sweeps, .. } = settings;
         Self {
             store,
             writes: Vec::with_capacity(BATCH),
             thens: Vec::with_capacity(BATCH),
+            pace: Pace::new(window),
             down: None,
             untended: false,
             tended: now,
@@ -203,6 +220,16 @@ impl Writer {
             && let Some(entry) = self.next(&mut queue)?
         {
             closing = self.gather(entry, &mut queue);
+            while closing.is_none() && self.writes.len() < BATCH {
+                let wait = self.pace.wait(&self.writes, Instant::now());
+                if wait.is_zero() {
+                    break;
+                }
+                thread::sleep(wait.min(LOOK));
+                if let Ok(entry) = queue.try_recv() {
+                    closing = self.gather(entry, &mut queue);
+                }
+            }
             let idle = self.writes.is_empty();
             self.commit()?;
             self.sweep()?;
@@ -311,6 +338,7 @@ impl Writer {
         }
         match self.store.commit(&self.writes) {
             Ok(outcomes) => {
+                self.pace.stored(&self.writes, self.wrote, Instant::now());
                 self.writes.clear();
                 for (then, outcome) in self.thens.drain(..).zip(outcomes) {
                     then(Ok(outcome));
@@ -401,6 +429,14 @@ mod tests {
         }
     }
 
+    fn settings(queue: usize, sweeps: Sweeps) -> JournalSettings {
+        JournalSettings {
+            queue,
+            window: Duration::ZERO,
+            sweeps,
+        }
+    }
+
     fn subscribe(room: &str) -> Write {
         Write::Subscribe {
             session: SessionId::from(1),
@@ -414,7 +450,7 @@ mod tests {
     async fn what_is_written_is_answered_in_its_order_and_stored_before_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let (store, readers, _) = Store::open(folder.path(), now()).unwrap();
-        let (journal, _failure) = Journal::start(store, 100, nothing()).unwrap();
+        let (journal, _failure) = Journal::start(store, settings(100, nothing())).unwrap();
         let (sender, mut order) = mpsc::channel(100);
         for number in 0..50 {
             let sender = sender.clone();
@@ -435,7 +471,7 @@ mod tests {
     async fn a_full_queue_is_said_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let (store, ..) = Store::open(folder.path(), now()).unwrap();
-        let (journal, _failure) = Journal::start(store, 1, nothing()).unwrap();
+        let (journal, _failure) = Journal::start(store, settings(1, nothing())).unwrap();
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let (began, begins) = oneshot::channel();
         journal.submit(subscribe("first"), move |_| {
@@ -461,7 +497,7 @@ mod tests {
     async fn a_panic_on_the_thread_is_told_and_what_waits_is_answered() {
         let folder = tempfile::tempdir().unwrap();
         let (store, ..) = Store::open(folder.path(), now()).unwrap();
-        let (journal, failure) = Journal::start(store, 100, nothing()).unwrap();
+        let (journal, failure) = Journal::start(store, settings(100, nothing())).unwrap();
         journal.submit(subscribe("first"), |_| panic!("on purpose"));
         assert!(failure.wait().await.to_string().contains("panicked"));
         assert_eq!(journal.write(subscribe("second")).await, Err(Unavailable));
@@ -477,7 +513,7 @@ mod tests {
             },
             every: Duration::from_millis(10),
         };
-        let (journal, _failure) = Journal::start(store, 100, sweeps).unwrap();
+        let (journal, _failure) = Journal::start(store, settings(100, sweeps)).unwrap();
         let swept = async {
             for number in 0..3 {
                 let call = answered_call(number);

@@ -178,8 +178,7 @@ impl Server {
                 "the server had stopped without closing; its open sessions are closed now"
             );
         }
-        let (journal, failure) =
-            Journal::start(store, config.limits.journal_queue, config.sweeps())?;
+        let (journal, failure) = Journal::start(store, config.journal_settings())?;
         let limits = &config.limits;
         let window = Duration::from_millis(config.times.delivery_window_ms);
         let ring = RingLimits {

@@ -122,6 +122,7 @@ impl Config {
                 0,
                 10_000,
             ),
+            ("times.commit_window_ms", times.commit_window_ms, 0, 1_000),
             ("times.request_head_ms", times.request_head_ms, 10, DAY_MS),
             ("times.opening_wait_ms", times.opening_wait_ms, 0, DAY_MS),
             ("times.close_ms", times.close_ms, 0, DAY_MS),

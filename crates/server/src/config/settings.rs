@@ -7,7 +7,10 @@ use madang::{ForwardedHeader, TrustedProxies, WhenFull};
 use rooms::PresenceSettings;
 
 use super::{Config, Keep, ProxyHeader, Retention, Tls};
-use crate::{journal::Sweeps, reads::overloaded};
+use crate::{
+    journal::{JournalSettings, Sweeps},
+    reads::overloaded,
+};
 
 impl Config {
     /// The certificate, for the library.
@@ -48,7 +51,7 @@ impl Config {
     }
 
     /// What is deleted, for the journal.
-    pub(crate) fn sweeps(&self) -> Sweeps {
+    fn sweeps(&self) -> Sweeps {
         let Retention {
             sessions_days,
             guests_days,
@@ -63,6 +66,15 @@ impl Config {
                 results: Duration::from_millis(self.calls.kept_ms),
             },
             every: Duration::from_secs(every_seconds.into()),
+        }
+    }
+
+    /// How the journal works.
+    pub(crate) fn journal_settings(&self) -> JournalSettings {
+        JournalSettings {
+            queue: self.limits.journal_queue,
+            window: Duration::from_millis(self.times.commit_window_ms),
+            sweeps: self.sweeps(),
         }
     }
 

@@ -234,7 +234,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (store, readers, _) = Store::open(folder.path(), now()).unwrap();
         let config = Config::default();
-        let (journal, _failure) = Journal::start(store, 100, config.sweeps()).unwrap();
+        let (journal, _failure) = Journal::start(store, config.journal_settings()).unwrap();
         let desk = Desk::open(journal, Reads::new(readers), config.calls, Vec::new());
         serve(&desk);
         let ending = watch::Sender::new(false);
