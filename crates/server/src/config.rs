@@ -191,6 +191,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions from one address; 0 is no limit.
     pub sessions_per_address: usize,
+    /// Sessions that are being opened at a time; those above wait for their turn.
+    pub openings_at_once: usize,
     /// Sessions that are let in within a second; those above wait for their turn. 0 is no limit.
     pub openings_per_second: u32,
     /// Sessions that are closed within a second when the server ends; 0 is all at once.
@@ -355,7 +357,8 @@ impl Default for Limits {
             outgoing_bytes: 16 * 1024 * 1024,
             sessions: 100_000,
             sessions_per_address: 0,
-            openings_per_second: 2_000,
+            openings_at_once: 128,
+            openings_per_second: 0,
             closings_per_second: 2_500,
             ring_events: 256,
             ring_bytes: 1024 * 1024,

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use self::pace::Pace;
-use crate::clock::now;
+use crate::{clock::now, memory};
 
 /// Writes in one transaction at most: it bounds how long the first of them waits.
 const BATCH: usize = 256;
@@ -37,6 +37,11 @@ const TEND: Duration = Duration::from_millis(500);
 
 /// While messages are gathered, how often what has come is looked at.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Nothing must have been written for so long before memory is given back,
+const REST: Duration = Duration::from_millis(500);
+/// and so many writes since that was done last.
+const WORK: usize = 256;
 
 /// What of the thread's time deleting may take while there is something to write: one part in so many.
 const SHARE: u32 = 5;
@@ -187,6 +192,8 @@ struct Writer {
     tended: Instant,
     /// When something was last written.
     wrote: Instant,
+    /// Writes since memory was last given back.
+    worked: usize,
     sweeps: Sweeps,
     /// When the next step of a sweep, or the next sweep, may be.
     sweep_at: Instant,
@@ -207,6 +214,7 @@ impl Writer {
             untended: false,
             tended: now,
             wrote: now,
+            worked: 0,
             // The first soon: an earlier run may have ended in the middle of one.
             sweep_at: now + sweeps.every.min(TEND),
             sweeps,
@@ -331,6 +339,7 @@ impl Writer {
             return Ok(());
         }
         self.wrote = Instant::now();
+        self.worked += self.writes.len();
         if let Some((_, refused)) = &mut self.down {
             *refused += self.writes.len();
             self.refuse();
@@ -383,6 +392,11 @@ impl Writer {
                 Err(error @ CommitError::Damaged(_)) => return Err(error),
                 Err(_) => return Ok(()),
             }
+        }
+        if self.worked >= WORK && self.wrote.elapsed() >= REST {
+            self.worked = 0;
+            self.store.rest();
+            memory::give_back();
         }
         let tended = self.store.tend(idle);
         self.tended_to(tended)

@@ -15,6 +15,7 @@
 //! | `rest` | the same rooms and calls over HTTP, and the register of sessions |
 //! | `page` | the chat page |
 //! | `lab` | the page `/side-by-side`: HTTP and WebSocket, what goes over the wire |
+//! | `memory` | what is free goes back to the system |
 //! | `turns` | sessions are let in at a steady rate |
 //! | `identity`, `admin` | who asks, and whether it is the admin |
 //! | `yard` | what WebSocket and REST share |
@@ -35,6 +36,7 @@ mod identity;
 mod journal;
 mod lab;
 mod live;
+mod memory;
 mod page;
 mod reads;
 mod refused;

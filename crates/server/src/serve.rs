@@ -191,6 +191,7 @@ impl Server {
         }
         let desk = Desk::open(journal.clone(), reads.clone(), config.calls.clone(), calls);
         let turns = Turns::new(
+            limits.openings_at_once,
             limits.openings_per_second,
             Duration::from_millis(config.times.opening_wait_ms),
         );

@@ -9,7 +9,7 @@ use rooms::{Error, ErrorCode, RoomName, Start};
 
 use super::{
     Chat,
-    visit::{Opening, Visit},
+    visit::{Beginning, Opening, Visit},
 };
 use crate::{
     identity::Credentials,
@@ -30,7 +30,7 @@ impl Chat {
         self.check_origin(handshake)?;
         let opening = opening(handshake)?;
         // Before anything that costs.
-        self.yard.turns.wait().await.map_err(no_turn)?;
+        let turn = self.yard.turns.wait().await.map_err(no_turn)?;
         let credentials = Credentials::new(
             handshake.header("authorization"),
             query("token"),
@@ -42,13 +42,13 @@ impl Chat {
             let message = "There are too many sessions now. Try again later.";
             Error::new(ErrorCode::Unavailable, message).retry_after_ms(jittered(RETRY_MS * 5))
         })?;
-        Ok(Visit::new(
-            identity.user,
-            is_local(handshake),
-            identity.new_token,
+        let beginning = Beginning {
+            token: identity.new_token,
             opening,
-            permit,
-        ))
+            _turn: turn,
+        };
+        let is_local = is_local(handshake);
+        Ok(Visit::new(identity.user, is_local, beginning, permit))
     }
 
     /// A cookie speaks for its owner from any page that the browser has open, so with one the page

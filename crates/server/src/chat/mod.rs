@@ -19,7 +19,7 @@ use store::Write;
 use self::{
     admission::Admission,
     commands::Order,
-    visit::{Opening, Visit},
+    visit::{Beginning, Opening, Visit},
 };
 use crate::{
     clock::now,
@@ -94,7 +94,15 @@ impl Endpoint for Chat {
             let reason = overloaded("storage is not available");
             return session.close(CloseCode::OVERLOADED, reason);
         }
-        let (token, opening) = visit.begin_session();
+        // Its turn is over when this ends.
+        let Some(beginning) = visit.begin_session() else {
+            return;
+        };
+        let Beginning {
+            token,
+            opening,
+            _turn,
+        } = *beginning;
         let hello = rooms::ServerMessage::Hello(self.hello(session, token));
         // To a session that has gone already there is nothing to say.
         let _ = session.send(frame(&hello));

@@ -10,6 +10,7 @@ use rooms::{RoomName, Start, User};
 use store::TokenHash;
 
 use super::admission::Permit;
+use crate::turns::Turn;
 
 /// A session's user, and what the session is about to do. It lives as long as the session, so what is
 /// only there at times is boxed.
@@ -43,10 +44,13 @@ struct State {
     failure: Option<Box<str>>,
 }
 
-struct Beginning {
+/// What there is only until the session is open.
+pub(super) struct Beginning {
     /// A new guest's token, until `hello` has told it.
-    token: Option<String>,
-    opening: Option<Opening>,
+    pub(super) token: Option<String>,
+    pub(super) opening: Option<Opening>,
+    /// Among those who are being let in.
+    pub(super) _turn: Turn,
 }
 
 /// A room that the session is in, or about to be.
@@ -60,20 +64,15 @@ struct Place {
 }
 
 impl Visit {
-    pub(super) fn new(
-        user: User,
-        is_local: bool,
-        token: Option<String>,
-        opening: Option<Opening>,
-        permit: Permit,
-    ) -> Self {
+    pub(super) fn new(user: User, is_local: bool, beginning: Beginning, permit: Permit) -> Self {
+        let opening = beginning.opening.as_ref();
         Self {
             user,
             is_local,
-            own_room: opening.as_ref().map(|opening| opening.room.clone()),
+            own_room: opening.map(|opening| opening.room.clone()),
             in_flight: AtomicUsize::new(0),
             state: Mutex::new(State {
-                beginning: Some(Box::new(Beginning { token, opening })),
+                beginning: Some(Box::new(beginning)),
                 ..State::default()
             }),
             _permit: permit,
@@ -91,12 +90,9 @@ impl Visit {
         token.map(TokenHash::of)
     }
 
-    /// Takes a new guest's token, and what the session is opened for.
-    pub(super) fn begin_session(&self) -> (Option<String>, Option<Opening>) {
-        let beginning = self.state().beginning.take();
-        beginning.map_or((None, None), |beginning| {
-            (beginning.token, beginning.opening)
-        })
+    /// Takes what there is only until the session is open.
+    pub(super) fn begin_session(&self) -> Option<Box<Beginning>> {
+        self.state().beginning.take()
     }
 
     /// A command wants the session in a room; `false` if that would be more than `limit`.

@@ -46,6 +46,12 @@ impl Config {
                 MANY,
             ),
             (
+                "limits.openings_at_once",
+                limits.openings_at_once as u64,
+                1,
+                MANY,
+            ),
+            (
                 "limits.openings_per_second",
                 limits.openings_per_second.into(),
                 0,
