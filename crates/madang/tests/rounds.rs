@@ -15,8 +15,8 @@ use std::{
 
 use axum::Router;
 use madang::{
-    Compression, Endpoint, Frame, Handshake, Mount, Refusal, RingLimits, Session, SessionId,
-    Settings, Start, Topic,
+    Compression, Endpoint, Frame, Handshake, Log, Mount, Page, PageFuture, Refusal, RingLimits,
+    Session, SessionId, Settings, Start, Topic,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -54,18 +54,20 @@ struct Yard {
 
 impl Yard {
     async fn open(frames: usize) -> Self {
-        let limits = RingLimits {
-            frames,
-            bytes: usize::MAX,
-        };
         let gap = |from, to| Frame::text(format!("gap {from} {to}"));
-        let (topic, visitors) = (Topic::in_memory(limits, gap), Arc::default());
+        Self::with(Topic::in_memory(limits(frames), gap)).await
+    }
+
+    async fn with(topic: Topic) -> Self {
+        let visitors = Arc::default();
         let room = Room {
             topic: topic.clone(),
             visitors: Arc::clone(&visitors),
         };
         let mut settings = Settings::default();
         settings.compression = Some(Compression::default());
+        // A ping would wake a session that was forgotten.
+        settings.heartbeat = Duration::from_secs(600);
         let mount = Mount::new(room).at("/{name}").settings(settings);
         let app: Router = mount.into_router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -122,6 +124,34 @@ impl Yard {
 
     fn id(&self, name: &str) -> SessionId {
         self.visitors.lock().unwrap()[name].id()
+    }
+}
+
+fn limits(frames: usize) -> RingLimits {
+    RingLimits {
+        frames,
+        bytes: usize::MAX,
+    }
+}
+
+/// A log that keeps so many events, and hands them out a few at a time.
+struct Kept(u64);
+
+impl Log for Kept {
+    fn page(&self, after: u64, until: u64) -> PageFuture {
+        let until = until.min(self.0).min(after + 10);
+        Box::pin(async move {
+            Ok(Page {
+                first: after + 1,
+                frames: (after + 1..=until)
+                    .map(|number| Frame::text(event(number)))
+                    .collect(),
+            })
+        })
+    }
+
+    fn gap(&self, from: u64, to: u64) -> Frame {
+        Frame::text(format!("gap {from} {to}"))
     }
 }
 
@@ -256,6 +286,24 @@ async fn a_reader_left_behind_by_the_ring_is_told_the_gap_and_goes_on() {
         }
     }
     assert!(gaps > 0, "nothing was left out: the reader was not slow");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_caught_up_from_the_log_is_on_the_rounds_again() {
+    let yard = Yard::with(Topic::new(95, limits(4), Kept(95))).await;
+    let mut visitors = Vec::new();
+    for number in 0..5 {
+        visitors.push(yard.visit(&format!("v{number}"), number % 2 == 0).await);
+    }
+    for visitor in &mut visitors {
+        visitor.expect((1..=95).map(event)).await;
+    }
+    for number in 96..=120 {
+        yard.topic.publish(event(number));
+        for visitor in &mut visitors {
+            assert_eq!(visitor.next().await, event(number));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

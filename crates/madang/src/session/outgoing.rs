@@ -235,13 +235,18 @@ impl Outgoing {
         let Some(subscription) = subscriptions.find(|own| own.topic.is(topic)) else {
             return Offer::Nothing;
         };
-        if subscription.behind.is_some() || !subscription.is_due() {
+        if subscription.is_paging() || !subscription.is_due() {
             return Offer::Nothing;
         }
-        match bundles.take(&mut subscription.cursor, self.deflate, reader) {
-            Some(bytes) if bytes.is_empty() => Offer::Nothing,
-            Some(bytes) => Offer::Write(bytes),
-            None => Offer::Wake,
+        let Some(bytes) = bundles.take(&mut subscription.cursor, self.deflate, reader) else {
+            return Offer::Wake;
+        };
+        // It may have been, until its last page.
+        subscription.behind = None;
+        if bytes.is_empty() {
+            Offer::Nothing
+        } else {
+            Offer::Write(bytes)
         }
     }
 
