@@ -38,7 +38,7 @@ struct State {
 }
 
 impl Rounds {
-    /// The round of the reader at `place` is due: whether a task is to be made for it.
+    /// A round is due: whether a task is to be made for it.
     pub(super) fn call(&mut self, round: usize) -> bool {
         if self.0.len() <= round {
             self.0.resize_with(round + 1, State::default);
