@@ -148,7 +148,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // page_size and auto_vacuum take effect when the file is made, so they come first.
     // synchronous=FULL is what makes `ok` mean stored: in WAL mode NORMAL does not sync at a
     // commit. When to checkpoint is for `Wal` to say. The cache, in KiB, holds what a batch writes to:
-    // the kernel has the rest. A larger one fills with the rows of all who ever came, and is no faster.
+    // the kernel has the rest. A larger one fills with the rows of all who ever came, and is hardly faster.
     connection.execute_batch(
         "PRAGMA page_size = 4096;
          PRAGMA auto_vacuum = INCREMENTAL;

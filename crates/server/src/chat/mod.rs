@@ -14,7 +14,7 @@ use madang::{
     Refusal, Session, Side,
 };
 use rooms::{Hello, Leave, Limits, SessionId};
-use store::Write;
+use store::{TokenHash, Write};
 
 use self::{
     admission::Admission,
@@ -79,10 +79,19 @@ impl Endpoint for Chat {
     /// Registers the session in the database, and greets it only then.
     async fn on_open(&self, session: &Session<Visit>) {
         let visit = session.data();
+        // Its turn is over when this ends.
+        let Some(beginning) = visit.begin_session() else {
+            return;
+        };
+        let Beginning {
+            token,
+            opening,
+            _turn,
+        } = *beginning;
         let write = Write::OpenSession {
             session: id(session),
             user: visit.user.clone(),
-            new_guest: visit.token_hash(),
+            new_guest: token.as_deref().map(TokenHash::of),
             address: session
                 .peer()
                 .map(|peer| peer.ip().to_string())
@@ -94,15 +103,6 @@ impl Endpoint for Chat {
             let reason = overloaded("storage is not available");
             return session.close(CloseCode::OVERLOADED, reason);
         }
-        // Its turn is over when this ends.
-        let Some(beginning) = visit.begin_session() else {
-            return;
-        };
-        let Beginning {
-            token,
-            opening,
-            _turn,
-        } = *beginning;
         let hello = rooms::ServerMessage::Hello(self.hello(session, token));
         // To a session that has gone already there is nothing to say.
         let _ = session.send(frame(&hello));

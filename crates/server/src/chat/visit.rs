@@ -7,7 +7,6 @@ use std::sync::{
 
 use madang::Error as SessionError;
 use rooms::{RoomName, Start, User};
-use store::TokenHash;
 
 use super::admission::Permit;
 use crate::turns::Turn;
@@ -82,12 +81,6 @@ impl Visit {
     /// The room that a command means.
     pub(super) fn room(&self, named: Option<RoomName>) -> Option<RoomName> {
         named.or_else(|| self.own_room.clone())
-    }
-
-    pub(super) fn token_hash(&self) -> Option<TokenHash> {
-        let state = self.state();
-        let token = state.beginning.as_ref()?.token.as_deref();
-        token.map(TokenHash::of)
     }
 
     /// Takes what there is only until the session is open.
