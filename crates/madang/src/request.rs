@@ -14,9 +14,13 @@ use crate::settings::Settings;
 /// Path, parameters, query, headers and peer of a session's opening request.
 ///
 /// These are copies in one compact block: hyper's own values share its read buffer, and one of them
-/// kept for the life of a session would keep all 8 KiB of it.
+/// kept for the life of a session would keep all 8 KiB of it. Once they are
+/// [forgotten](Handshake::forget_request), all of it is empty.
 #[derive(Debug)]
-pub struct Request {
+pub struct Request(Option<Box<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
     /// Path and query as sent; then, a line each, `name: value`, names in lower case; then the path's
     /// parameters, see [`Params`].
     text: Box<str>,
@@ -44,11 +48,11 @@ impl Request {
         for (name, value) in params {
             Params::pack(name, value, &mut text);
         }
-        Self {
+        Self(Some(Box::new(Kept {
             text: text.into(),
             params: begin,
             peer: peer.map(|ConnectInfo(peer)| *peer),
-        }
+        })))
     }
 
     /// The path as it was sent, percent-encoded.
@@ -71,13 +75,15 @@ impl Request {
 
     /// The path parameter `name`, decoded.
     pub fn param(&self, name: &str) -> Option<&str> {
-        Params(&self.text[self.params..]).find_map(|(key, value)| (key == name).then_some(value))
+        let kept = self.0.as_ref()?;
+        Params(&kept.text[kept.params..]).find_map(|(key, value)| (key == name).then_some(value))
     }
 
     /// The first header `name` (any case). Those of the handshake itself
     /// (`Connection`, `Upgrade`, `Sec-WebSocket-*`) are not kept.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.text[..self.params].lines().skip(1).find_map(|line| {
+        let kept = self.0.as_ref()?;
+        kept.text[..kept.params].lines().skip(1).find_map(|line| {
             let (key, value) = line.split_at_checked(name.len())?;
             let value = value.strip_prefix(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
@@ -87,11 +93,12 @@ impl Request {
     /// The address that the connection came from; behind [trusted proxies](crate::TrustedProxies) the
     /// client's, with port 0 where they do not tell it.
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.0.as_ref()?.peer
     }
 
     fn target(&self) -> &str {
-        self.text.lines().next().unwrap_or_default()
+        let line = self.0.as_ref().and_then(|kept| kept.text.lines().next());
+        line.unwrap_or_default()
     }
 }
 
@@ -142,6 +149,7 @@ pub struct Handshake {
     upgrade: Upgrade,
     protocol: Option<Box<str>>,
     settings: Arc<Settings>,
+    forget: bool,
 }
 
 impl Handshake {
@@ -151,7 +159,16 @@ impl Handshake {
             upgrade,
             protocol: None,
             settings,
+            forget: false,
         }
+    }
+
+    /// Lets the session know nothing of the request, peer and headers included, once it is accepted.
+    ///
+    /// An endpoint that has taken what it needs saves the memory of it, 100 to 300 bytes a session as clients go,
+    /// and holds no cookies and tokens longer than it must.
+    pub fn forget_request(&mut self) {
+        self.forget = true;
     }
 
     /// The settings of this session, to be changed for it alone: a larger bound for those who are
@@ -204,7 +221,12 @@ impl Handshake {
     }
 
     pub(crate) fn into_parts(self) -> (Request, Upgrade, Option<Box<str>>, Arc<Settings>) {
-        (self.request, self.upgrade, self.protocol, self.settings)
+        let request = if self.forget {
+            Request(None)
+        } else {
+            self.request
+        };
+        (request, self.upgrade, self.protocol, self.settings)
     }
 }
 

@@ -89,6 +89,49 @@ async fn endpoints_have_paths_and_sessions_of_their_own() {
     ));
 }
 
+#[tokio::test]
+async fn a_request_that_is_forgotten_was_there_for_the_handshake_alone() {
+    let mount = Mount::<Forgetful>::new(Forgetful).at("/{keep}");
+    let harness = Harness::new(mount.into_router());
+    let headers = [("cookie", "token=secret")];
+    for (path, known) in [
+        (
+            "/yes?name=Ana",
+            "/yes Some(\"name=Ana\") Some(\"yes\") Some(\"token=secret\")",
+        ),
+        ("/no?name=Ana", " None None None"),
+    ] {
+        let visitor = harness.connect_with(path, &["v1"], &headers).await;
+        let mut visitor = visitor.unwrap();
+        let agreed = "Some(\"v1\") Some(\"token=secret\")";
+        assert_eq!(said(&mut visitor).await, format!("{known}, {agreed}"));
+    }
+}
+
+/// Says what the session knows of the request, and what was agreed on and taken from it in the handshake.
+struct Forgetful;
+
+impl Endpoint for Forgetful {
+    type Data = Option<String>;
+
+    async fn on_handshake(&self, handshake: &mut Handshake) -> Result<Self::Data, Refusal> {
+        handshake.choose_protocol(&["v1"]);
+        if handshake.param("keep") == Some("no") {
+            handshake.forget_request();
+        }
+        Ok(handshake.header("cookie").map(str::to_owned))
+    }
+
+    async fn on_open(&self, session: &Session<Self::Data>) {
+        let request = session.request();
+        let (path, query) = (request.path(), request.query());
+        let (keep, cookie) = (session.param("keep"), request.header("cookie"));
+        let (protocol, taken) = (session.protocol(), session.data());
+        let said = format!("{path} {query:?} {keep:?} {cookie:?}, {protocol:?} {taken:?}");
+        session.send(said).unwrap();
+    }
+}
+
 /// Says its name and the subprotocol.
 struct Door(&'static str);
 

@@ -206,6 +206,12 @@ impl LiveRooms {
         true
     }
 
+    /// A room's name as all share it who are in the room: each with a copy of their own, it would be memory
+    /// of every session.
+    pub(crate) fn shared(&self, name: RoomName) -> RoomName {
+        self.get(&name).map_or(name, |live| live.name.clone())
+    }
+
     /// The room, if someone is in it.
     pub(crate) fn get(&self, name: &RoomName) -> Option<Arc<LiveRoom>> {
         self.rooms().get(name).cloned()

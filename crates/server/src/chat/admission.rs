@@ -25,7 +25,8 @@ struct Counts {
 /// One session's place, given back when it is dropped.
 pub(super) struct Permit {
     admission: Arc<Admission>,
-    address: Option<IpAddr>,
+    /// Boxed, as it is there for every session and most often nothing.
+    address: Option<Box<IpAddr>>,
 }
 
 impl Admission {
@@ -54,7 +55,7 @@ impl Admission {
         counts.all += 1;
         Some(Permit {
             admission: self.clone(),
-            address,
+            address: address.map(Box::new),
         })
     }
 
@@ -67,12 +68,12 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
         counts.all -= 1;
-        if let Some(address) = self.address
-            && let Some(here) = counts.by_address.get_mut(&address)
+        if let Some(address) = self.address.as_deref()
+            && let Some(here) = counts.by_address.get_mut(address)
         {
             *here -= 1;
             if *here == 0 {
-                counts.by_address.remove(&address);
+                counts.by_address.remove(address);
             }
         }
     }

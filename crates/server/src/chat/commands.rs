@@ -83,6 +83,7 @@ impl Chat {
         start: Start,
         epoch: Option<String>,
     ) {
+        let room = self.yard.live.shared(room);
         let visit = order.session.data();
         let limit = self.yard.config.limits.rooms_per_session;
         if !visit.want(&room, limit) {

@@ -22,13 +22,17 @@ impl Chat {
     /// Decides over an opening request.
     pub(super) async fn admit(&self, handshake: &mut Handshake) -> Result<Visit, Refusal> {
         let visit = self.visit(handshake).await;
+        handshake.forget_request();
         visit.map_err(|error| Refused(error).into_response().into())
     }
 
     async fn visit(&self, handshake: &Handshake) -> Result<Visit, Error> {
         let query = |name| handshake.query_param(name).map(|value| value.into_owned());
         self.check_origin(handshake)?;
-        let opening = opening(handshake)?;
+        let opening = opening(handshake)?.map(|opening| Opening {
+            room: self.yard.live.shared(opening.room),
+            ..opening
+        });
         // Before anything that costs.
         let turn = self.yard.turns.wait().await.map_err(no_turn)?;
         let credentials = Credentials::new(
@@ -45,6 +49,8 @@ impl Chat {
         let beginning = Beginning {
             token: identity.new_token,
             opening,
+            address: address.map(|ip| ip.to_string()).unwrap_or_default(),
+            user_agent: handshake.header("user-agent").map(short),
             _turn: turn,
         };
         let is_local = is_local(handshake);
@@ -101,6 +107,11 @@ fn opening(handshake: &Handshake) -> Result<Option<Opening>, Error> {
         .query_param("epoch")
         .map(|epoch| epoch.into_owned());
     Ok(Some(Opening { room, start, epoch }))
+}
+
+/// The beginning of a text that a client may make as long as it likes.
+fn short(text: &str) -> String {
+    text.chars().take(256).collect()
 }
 
 fn no_turn(reason: NoTurn) -> Error {

@@ -86,17 +86,16 @@ impl Endpoint for Chat {
         let Beginning {
             token,
             opening,
+            address,
+            user_agent,
             _turn,
         } = *beginning;
         let write = Write::OpenSession {
             session: id(session),
             user: visit.user.clone(),
             new_guest: token.as_deref().map(TokenHash::of),
-            address: session
-                .peer()
-                .map(|peer| peer.ip().to_string())
-                .unwrap_or_default(),
-            user_agent: session.request().header("user-agent").map(short),
+            address,
+            user_agent,
             at: id(session).at(),
         };
         if self.yard.journal.write(write).await.is_err() {
@@ -181,11 +180,6 @@ impl Endpoint for Chat {
     fn on_bad_handshake(&self, error: &BadHandshake) -> Refusal {
         handshake::refuse_bad(error)
     }
-}
-
-/// The beginning of a text that a client may make as long as it likes.
-fn short(text: &str) -> String {
-    text.chars().take(256).collect()
 }
 
 /// The session's id, as the rooms know it.

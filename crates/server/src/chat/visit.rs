@@ -48,6 +48,10 @@ pub(super) struct Beginning {
     /// A new guest's token, until `hello` has told it.
     pub(super) token: Option<String>,
     pub(super) opening: Option<Opening>,
+    /// Where the client comes from; empty if that is not known.
+    pub(super) address: String,
+    /// What the client calls itself.
+    pub(super) user_agent: Option<String>,
     /// Among those who are being let in.
     pub(super) _turn: Turn,
 }
