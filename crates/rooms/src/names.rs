@@ -1,13 +1,14 @@
 //! The names by which things are called. Each is checked once, where it comes in, and
 //! trusted from there on.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use ulid::Ulid;
-use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Why a text cannot be a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +119,7 @@ impl UserName {
     /// Marks that turn the direction of writing count as control characters, for they change
     /// how the text around a name reads. A name of nothing but invisible characters is empty.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let normal: String = text.nfc().collect();
+        let normal = composed(text);
         let name = normal.trim();
         if name.chars().all(is_invisible) {
             return Err(NameError::Empty);
@@ -172,16 +173,24 @@ impl Key {
 
 /// A name that can stand in an address as it is.
 fn plain(text: &str, limit: usize) -> Result<Arc<str>, NameError> {
-    let name: String = text.nfc().collect();
+    let name = composed(text);
     let allowed = |c: char| {
         // Scripts such as Devanagari write vowels and conjuncts with combining marks,
         // which are part of a letter and not letters themselves.
         c.is_alphanumeric() || is_combining_mark(c) || matches!(c, '-' | '_' | '.')
     };
     check(&name, limit, allowed)?;
-    match name.as_str() {
+    match &*name {
         "." | ".." => Err(NameError::Dots),
-        _ => Ok(name.into()),
+        name => Ok(name.into()),
+    }
+}
+
+/// A text in NFC, which most texts are in already.
+fn composed(text: &str) -> Cow<'_, str> {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text.into(),
+        IsNormalized::No | IsNormalized::Maybe => text.nfc().collect(),
     }
 }
 
