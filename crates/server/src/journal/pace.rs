@@ -7,7 +7,10 @@
 //!
 //! Whoever speaks again as soon as they are answered would only be slowed down by that: a backend that posts one
 //! message after the other, a benchmark's writers. They are known by having been answered within
-//! the window, and are not kept waiting; nor is anything but messages.
+//! the window, and are not kept waiting.
+//!
+//! Sessions that come and go wait for nobody either, unless they do so in crowds: after a restart, say, when thousands
+//! come back. Then they are gathered for half of the window. Nothing else waits.
 
 use std::{
     collections::VecDeque,
@@ -19,11 +22,15 @@ use store::Write;
 
 /// Those who were answered last that are remembered.
 const ANSWERED: usize = 256;
+/// Sessions that come and go in one commit: so many are a crowd.
+const CROWD: usize = 8;
 
 pub(super) struct Pace {
     window: Duration,
     /// When the last commit began.
     began: Option<Instant>,
+    /// Whether it held a crowd.
+    crowd: bool,
     /// Who was answered within the last window, by hash, and when.
     answered: VecDeque<(Instant, u64)>,
     hasher: RandomState,
@@ -34,29 +41,28 @@ impl Pace {
         Self {
             window,
             began: None,
+            crowd: false,
             answered: VecDeque::new(),
             hasher: RandomState::new(),
         }
     }
 
-    /// How long to wait before these are stored.
+    /// How long to wait before these are stored: as long as the least patient of them may.
     pub(super) fn wait(&self, writes: &[Write], now: Instant) -> Duration {
-        let Some(began) = self.began else {
+        let Some(since) = self.began.map(|began| now.saturating_duration_since(began)) else {
             return Duration::ZERO;
         };
-        let left = (began + self.window).saturating_duration_since(now);
-        if left.is_zero()
-            || writes.is_empty()
-            || !writes.iter().all(|write| self.may_wait(write, now))
-        {
+        if since >= self.window {
             return Duration::ZERO;
         }
-        left
+        let windows = writes.iter().map(|write| self.window_of(write, now));
+        windows.min().unwrap_or_default().saturating_sub(since)
     }
 
     /// These are stored by a commit that began then, and answered now.
     pub(super) fn stored(&mut self, writes: &[Write], began: Instant, now: Instant) {
         self.began = Some(began);
+        self.crowd = writes.iter().filter(|write| comes_or_goes(write)).count() >= CROWD;
         if self.window.is_zero() {
             return;
         }
@@ -70,14 +76,23 @@ impl Pace {
         self.answered.extend(answered);
     }
 
-    fn may_wait(&self, write: &Write, now: Instant) -> bool {
+    fn window_of(&self, write: &Write, now: Instant) -> Duration {
         let Some(speaker) = self.speaker(write) else {
-            return false;
+            let patient = self.crowd && comes_or_goes(write);
+            return if patient {
+                self.window / 2
+            } else {
+                Duration::ZERO
+            };
         };
         let just = |(at, answered): &(Instant, u64)| {
             *answered == speaker && now.duration_since(*at) <= self.window
         };
-        !self.answered.iter().any(just)
+        if self.answered.iter().any(just) {
+            Duration::ZERO
+        } else {
+            self.window
+        }
     }
 
     fn speaker(&self, write: &Write) -> Option<u64> {
@@ -86,6 +101,13 @@ impl Pace {
             _ => None,
         }
     }
+}
+
+fn comes_or_goes(write: &Write) -> bool {
+    matches!(
+        write,
+        Write::OpenSession { .. } | Write::CloseSession { .. } | Write::Subscribe { .. }
+    )
 }
 
 #[cfg(test)]
@@ -143,18 +165,47 @@ mod tests {
         assert_ne!(pace.wait(&both, after(began, 32)), Duration::ZERO);
     }
 
-    #[test]
-    fn nothing_but_messages_is_kept_waiting() {
-        let (mut pace, began) = (Pace::new(WINDOW), Instant::now());
-        pace.stored(&[said_by("u_1")], began, after(began, 1));
-        let subscribe = Write::Subscribe {
+    fn subscribe() -> Write {
+        Write::Subscribe {
             session: SessionId::from(1),
             room: RoomName::parse("마당").unwrap(),
             create: true,
             at: now(),
-        };
-        let writes = [said_by("u_2"), subscribe];
+        }
+    }
+
+    fn unsubscribe() -> Write {
+        Write::Unsubscribe {
+            session: SessionId::from(1),
+            room: RoomName::parse("마당").unwrap(),
+            at: now(),
+        }
+    }
+
+    #[test]
+    fn a_few_who_come_and_go_are_not_kept_waiting_and_take_messages_along() {
+        let (mut pace, began) = (Pace::new(WINDOW), Instant::now());
+        let few = vec![subscribe(); CROWD - 1];
+        pace.stored(&few, began, after(began, 1));
+        assert_eq!(pace.wait(&few, after(began, 2)), Duration::ZERO);
+        let writes = [said_by("u_2"), subscribe()];
         assert_eq!(pace.wait(&writes, after(began, 2)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_crowd_is_gathered_for_half_of_the_window_and_no_other_command_waits_for_it() {
+        let (mut pace, began) = (Pace::new(WINDOW), Instant::now());
+        let crowd = vec![subscribe(); CROWD];
+        assert_eq!(pace.wait(&crowd, began), Duration::ZERO);
+        pace.stored(&crowd, began, after(began, 1));
+        let more = [subscribe(), said_by("u_2")];
+        assert_eq!(pace.wait(&more, after(began, 2)), Duration::from_millis(3));
+        assert_eq!(pace.wait(&more, after(began, 5)), Duration::ZERO);
+        let others = [subscribe(), unsubscribe()];
+        assert_eq!(pace.wait(&others, after(began, 2)), Duration::ZERO);
+        // It is over with the first commit that holds none.
+        pace.stored(&[subscribe()], after(began, 5), after(began, 6));
+        assert_eq!(pace.wait(&crowd, after(began, 6)), Duration::ZERO);
     }
 
     #[test]
