@@ -40,11 +40,13 @@ pub(super) struct Batch {
 }
 
 /// The batch, made of the thread's spare one where there is none.
+#[inline]
 pub(super) fn batch(slot: &mut Option<Box<Batch>>) -> &mut Batch {
     slot.get_or_insert_with(|| SPARE.take().unwrap_or_default())
 }
 
 /// Makes an empty batch the thread's spare one, unless it has grown large.
+#[inline]
 pub(super) fn keep(batch: &mut Option<Box<Batch>>) {
     if let Some(batch) = batch.take()
         && batch.frames.capacity() <= KEPT_FRAMES
@@ -108,6 +110,7 @@ impl Batch {
         }
     }
 
+    #[inline]
     pub(super) fn advance(&mut self, written: usize) {
         self.offset += written;
         while let Some(first) = self.frames.front() {

@@ -139,6 +139,7 @@ impl Outbox {
 
     /// Takes everything queued, and the close behind it. It counts until it is
     /// [written](Self::written).
+    #[inline]
     pub(crate) fn take(&self) -> (Vec<Item>, Option<Close>) {
         let mut queue = self.queue();
         let close = queue.close.take().map(|close| *close);
@@ -153,6 +154,7 @@ impl Outbox {
     }
 
     /// Gives the memory of what was taken to the next one who pushes in this thread.
+    #[inline]
     pub(crate) fn recycle(items: Vec<Item>) {
         if items.is_empty() && items.capacity() <= KEPT_ITEMS {
             drop(SPARE.replace(items));
@@ -173,10 +175,12 @@ impl Outbox {
         std::mem::take(&mut queue.items)
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
+    #[inline]
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
