@@ -55,6 +55,25 @@ pub(super) fn keep(batch: &mut Option<Box<Batch>>) {
     }
 }
 
+/// Whether so many bytes are copied to be written.
+pub(super) fn is_short(bytes: usize) -> bool {
+    bytes < COPIED
+}
+
+/// Writes a short frame once, without a batch.
+pub(super) fn poll_write_short(
+    frame: &Encoded,
+    io: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        buffer.extend_from_slice(frame.header());
+        buffer.extend_from_slice(frame.payload());
+        Pin::new(io).poll_write(cx, buffer)
+    })
+}
+
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.from_outbox == 0 && self.flushes.is_empty()
@@ -74,7 +93,7 @@ impl Batch {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let io = Pin::new(io);
-        let is_long = |frame: &Encoded| frame.payload().len() >= COPIED;
+        let is_long = |frame: &Encoded| !is_short(frame.payload().len());
         if self.frames.front().is_some_and(is_long) && io.is_write_vectored() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
