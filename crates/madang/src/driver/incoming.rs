@@ -170,7 +170,9 @@ impl Incoming {
         io: &mut (impl AsyncRead + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<Received> {
-        if let Some(received) = self.decode_unread() {
+        if self.has_unread()
+            && let Some(received) = self.decode_unread()
+        {
             return Poll::Ready(received);
         }
         BUFFER.with_borrow_mut(|buffer| {
