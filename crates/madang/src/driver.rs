@@ -271,9 +271,14 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
     /// Writes what is to be written.
     fn poll_output(&mut self, cx: &mut Context<'_>) {
         self.due.rung |= self.session.bell().answer();
-        if self.ending.is_none() && !self.due.is_any() {
-            return;
+        if self.ending.is_some() || self.due.is_any() {
+            self.poll_due(cx);
         }
+    }
+
+    /// Apart, so that to look whether anything is due costs little.
+    #[inline(never)]
+    fn poll_due(&mut self, cx: &mut Context<'_>) {
         if self.due.rung && self.ending.is_none() && self.session.is_closed() {
             // Behind frames that the peer does not take, a close frame may never be written.
             self.limit_end();

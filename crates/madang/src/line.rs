@@ -16,6 +16,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
+    task::coop::poll_proceed,
 };
 
 use crate::server::Place;
@@ -60,43 +61,44 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let stream = &self.0.stream;
-        loop {
-            ready!(stream.poll_read_ready(cx))?;
-            let (room, mut read) = (buffer.remaining(), None);
+        self.poll_try(cx, TcpStream::poll_read_ready, |stream| {
+            let (room, mut read) = (buffer.remaining(), false);
             let tried = stream.try_io(Interest::READABLE, || {
                 let bytes = stream.try_read_buf(buffer)?;
-                read = Some(bytes);
+                read = true;
                 if cfg!(unix) && 0 < bytes && bytes < room {
                     // That was all there is: to say so spares a vain try the next time.
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 Ok(())
             });
-            match (read, tried) {
-                (Some(_), _) => return Poll::Ready(Ok(())),
-                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Poll::Ready(Err(error));
-                }
-                (None, _) => {}
-            }
-        }
+            if read { Ok(()) } else { tried }
+        })
     }
 }
 
 impl Line {
-    /// Writes once the socket takes something.
-    fn poll_write_by(
+    /// Tries first, and waits only if that fails: as a rule there is something to read when the task is
+    /// woken, and a socket takes what it is given. tokio knows of a try that has to fail, and spares it.
+    #[inline]
+    fn poll_try<T>(
         &self,
         cx: &mut Context<'_>,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
+        poll_ready: impl Fn(&TcpStream, &mut Context<'_>) -> Poll<io::Result<()>>,
+        mut attempt: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
         let stream = &self.0.stream;
+        // A peer that always has something, or takes it, must not keep the thread from other sessions.
+        let budget = ready!(poll_proceed(cx));
         loop {
-            ready!(stream.poll_write_ready(cx))?;
-            match write(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
+            match attempt(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(poll_ready(stream, cx))?;
+                }
+                done => {
+                    budget.made_progress();
+                    return Poll::Ready(done);
+                }
             }
         }
     }
@@ -108,7 +110,9 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_by(cx, |stream| stream.try_write(bytes))
+        self.poll_try(cx, TcpStream::poll_write_ready, |stream| {
+            stream.try_write(bytes)
+        })
     }
 
     fn poll_write_vectored(
@@ -116,7 +120,9 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_by(cx, |stream| stream.try_write_vectored(slices))
+        self.poll_try(cx, TcpStream::poll_write_ready, |stream| {
+            stream.try_write_vectored(slices)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {

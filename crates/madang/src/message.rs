@@ -77,6 +77,7 @@ pub struct Part {
 
 /// The message for sending it back or on; it is not copied.
 impl From<Message> for Frame {
+    #[inline]
     fn from(message: Message) -> Self {
         match message {
             Message::Text(text) => Self::text(text),

@@ -169,6 +169,19 @@ async fn at_the_bound_a_message_is_refused_and_the_session_goes_on() {
     assert!(!yard.session.is_closed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_message_of_which_a_piece_is_taken_counts_until_all_of_it_is() {
+    let mut yard = yard_over(16, |settings| settings.max_outgoing = 102).await;
+    for text in ["x".repeat(100), "y".repeat(100)] {
+        yard.session.send(text.clone()).unwrap();
+        // Time passes when nobody has anything to do: the pipe is full.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(yard.session.send(""), Err(SendError::Full));
+        assert_eq!(yard.text().await, text);
+        assert_eq!(yard.session.flush().await, Ok(()));
+    }
+}
+
 #[tokio::test]
 async fn the_reason_of_1013_may_be_in_the_words_of_the_protocol() {
     let mut yard = yard(|settings| {
@@ -342,6 +355,11 @@ struct Yard {
 }
 
 async fn yard(change: impl FnOnce(&mut Settings)) -> Yard {
+    yard_over(64 * 1024, change).await
+}
+
+/// The same over a pipe of so many bytes.
+async fn yard_over(pipe: usize, change: impl FnOnce(&mut Settings)) -> Yard {
     let mut settings = Settings::default();
     change(&mut settings);
     let (endpoint, closed) = Quiet::new();
@@ -350,7 +368,7 @@ async fn yard(change: impl FnOnce(&mut Settings)) -> Yard {
         .at("/quiet")
         .settings(settings);
     let (sessions, harness) = (mount.sessions(), Harness::new(mount.into_router()));
-    let visitor = harness.connect("/quiet").await.unwrap();
+    let visitor = harness.pipe(pipe).connect("/quiet").await.unwrap();
     let session = sessions.all().remove(0);
     // Behind `on_open` and what it sends, so that nothing waits.
     while topic.subscribers() == 0 {

@@ -36,6 +36,7 @@ pub struct Encoded {
 
 impl Frame {
     /// A text message.
+    #[inline]
     pub fn text(text: impl Into<ByteString>) -> Self {
         Self::new(Opcode::Text, text.into().into_bytes())
     }
@@ -67,6 +68,7 @@ impl Frame {
     }
 
     /// The same of a frame that is not needed any more.
+    #[inline]
     pub fn into_encoded(self, deflate: Option<Deflate>) -> Encoded {
         let deflated = deflate.and_then(|deflate| self.deflated(deflate));
         let (reserved, payload) = match deflated {
@@ -117,6 +119,7 @@ impl Frame {
         Self::new(opcode, Bytes::copy_from_slice(payload))
     }
 
+    #[inline]
     fn new(opcode: Opcode, payload: Bytes) -> Self {
         let deflated = (payload.len() >= KEPT).then(Arc::default);
         Self {
@@ -147,6 +150,7 @@ impl Encoded {
     }
 
     /// What is written first.
+    #[inline]
     pub fn header(&self) -> &[u8] {
         &self.header[..usize::from(self.header_len)]
     }

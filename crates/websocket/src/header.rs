@@ -27,6 +27,7 @@ pub(crate) struct Header {
 impl Header {
     /// Reads a header at the front of `bytes` and tells how many bytes it has; `None` when it is
     /// not all there. Each field is judged as soon as it has come.
+    #[inline]
     fn parse(bytes: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
@@ -90,6 +91,7 @@ impl Header {
 ///
 /// §5.2 also asks senders for the shortest form. Many receivers let a longer one pass; we refuse
 /// it, as a frame then has one header only.
+#[inline]
 fn parse_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
     let (length, shortest, rest) = match short {
         126 => match bytes.split_first_chunk() {
@@ -113,6 +115,7 @@ fn parse_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Protoco
 
 /// The header of one unfragmented frame without a mask, and how many bytes of it are used.
 /// `reserved` is 0 or [`RSV1`].
+#[inline]
 pub(crate) fn unmasked(
     reserved: u8,
     opcode: Opcode,
@@ -171,6 +174,7 @@ pub(crate) struct HeaderSoFar {
 
 impl HeaderSoFar {
     /// Takes from `input` what belongs to the header; `Some` when it is whole.
+    #[inline]
     pub(crate) fn receive(
         &mut self,
         input: &mut &mut [u8],

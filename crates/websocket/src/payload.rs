@@ -22,6 +22,7 @@ pub(crate) struct Payload {
 
 impl Payload {
     /// Judges a frame by its header and the message that it comes in.
+    #[inline]
     pub(crate) fn begin(
         header: Header,
         message: Option<&MessageSoFar>,
@@ -101,6 +102,7 @@ impl Payload {
 
     /// A data frame's bytes are given on as they lie when they are the whole message, and kept
     /// otherwise, unless parts are asked for.
+    #[inline]
     pub(crate) fn receive_data<'i>(
         mut self,
         held: &mut Option<Box<Held>>,

@@ -55,6 +55,7 @@ pub(super) enum Heard {
 }
 
 impl From<Event<'_>> for Heard {
+    #[inline]
     fn from(event: Event<'_>) -> Self {
         match event {
             Event::Text(text) => Self::Message(Message::Text(text.into_owned().into())),
@@ -131,6 +132,7 @@ struct Unread {
 }
 
 impl Unread {
+    #[inline]
     fn new(bytes: &[u8]) -> Option<Box<Self>> {
         let unread = || Self {
             bytes: bytes.to_vec(),
@@ -168,7 +170,9 @@ impl Incoming {
         io: &mut (impl AsyncRead + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<Received> {
-        if let Some(received) = self.decode_unread() {
+        if self.has_unread()
+            && let Some(received) = self.decode_unread()
+        {
             return Poll::Ready(received);
         }
         BUFFER.with_borrow_mut(|buffer| {

@@ -40,17 +40,38 @@ pub(super) struct Batch {
 }
 
 /// The batch, made of the thread's spare one where there is none.
+#[inline]
 pub(super) fn batch(slot: &mut Option<Box<Batch>>) -> &mut Batch {
     slot.get_or_insert_with(|| SPARE.take().unwrap_or_default())
 }
 
 /// Makes an empty batch the thread's spare one, unless it has grown large.
+#[inline]
 pub(super) fn keep(batch: &mut Option<Box<Batch>>) {
     if let Some(batch) = batch.take()
         && batch.frames.capacity() <= KEPT_FRAMES
     {
         SPARE.set(Some(batch));
     }
+}
+
+/// Whether so many bytes are copied to be written.
+pub(super) fn is_short(bytes: usize) -> bool {
+    bytes < COPIED
+}
+
+/// Writes a short frame once, without a batch.
+pub(super) fn poll_write_short(
+    frame: &Encoded,
+    io: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        buffer.extend_from_slice(frame.header());
+        buffer.extend_from_slice(frame.payload());
+        Pin::new(io).poll_write(cx, buffer)
+    })
 }
 
 impl Batch {
@@ -72,7 +93,7 @@ impl Batch {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let io = Pin::new(io);
-        let is_long = |frame: &Encoded| frame.payload().len() >= COPIED;
+        let is_long = |frame: &Encoded| !is_short(frame.payload().len());
         if self.frames.front().is_some_and(is_long) && io.is_write_vectored() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
@@ -108,6 +129,7 @@ impl Batch {
         }
     }
 
+    #[inline]
     pub(super) fn advance(&mut self, written: usize) {
         self.offset += written;
         while let Some(first) = self.frames.front() {

@@ -30,6 +30,7 @@ pub(crate) struct Bell {
 
 impl Bell {
     /// There is something to do. Whatever it is has to be in its place before.
+    #[inline]
     pub(crate) fn ring(&self) {
         if self.state.fetch_or(RUNG, Ordering::AcqRel) == 0
             && let Some(waker) = self.waker.get()
@@ -53,6 +54,7 @@ impl Bell {
     }
 
     /// The task is at work, until it [sleeps](Self::sleep).
+    #[inline]
     pub(crate) fn awake(&self) {
         // None but the task changes this bit, and writing costs a message far more than reading.
         if self.state.load(Ordering::Relaxed) & AWAKE == 0 {
@@ -61,12 +63,14 @@ impl Bell {
     }
 
     /// Whether it was rung since the last answer.
+    #[inline]
     pub(crate) fn answer(&self) -> bool {
         self.state.load(Ordering::Relaxed) & RUNG != 0
             && self.state.fetch_and(!RUNG, Ordering::AcqRel) & RUNG != 0
     }
 
     /// The task is about to sleep: `false` if it has to look first, since the bell was rung.
+    #[inline]
     pub(crate) fn sleep(&self, cx: &Context<'_>) -> bool {
         // First the waker, then the state: who rings from here on either finds the waker or is seen.
         self.waker.get_or_init(|| cx.waker().clone());

@@ -58,13 +58,15 @@ thread_local! {
 
 /// Written by anyone, taken by the connection's task. Empty, it owns no heap memory.
 ///
-/// What the task asks at every message is answered without the lock; it only changes under it, but
-/// that bytes become fewer as they are written.
+/// What the task asks at every message is answered without the lock. It changes under the lock alone, but
+/// for the bytes being written, which only the task changes: so each has one writer at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    /// The cost of what is queued, and of what was taken but is not yet written.
-    bytes: AtomicUsize,
+    /// The cost of what is queued.
+    queued: AtomicUsize,
+    /// The cost of what was taken and is not written yet.
+    writing: AtomicUsize,
     /// Nothing more is taken.
     closed: AtomicBool,
 }
@@ -90,13 +92,12 @@ impl Outbox {
         if queue.items.capacity() == 0 {
             queue.items = SPARE.take();
         }
-        let (had, mut cost) = (queue.items.len(), 0);
-        for item in items {
-            cost += item.cost();
-            queue.items.push(item);
-        }
+        let had = queue.items.len();
+        queue.items.extend(items);
+        let cost = queue.items[had..].iter().map(Item::cost).sum();
         if self.waiting().saturating_add(cost) <= settings.max_outgoing {
-            self.bytes.fetch_add(cost, Ordering::Relaxed);
+            let queued = self.queued.load(Ordering::Relaxed);
+            self.queued.store(queued + cost, Ordering::Relaxed);
             return Ok(());
         }
         queue.items.truncate(had);
@@ -138,21 +139,25 @@ impl Outbox {
     }
 
     /// Takes everything queued, and the close behind it. It counts until it is
-    /// [written](Self::written).
-    pub(crate) fn take(&self) -> (Vec<Item>, Option<Close>) {
+    /// [written](Self::written). For the session's task alone.
+    #[inline]
+    pub(crate) fn take(&self) -> (Vec<Item>, Option<Box<Close>>) {
         let mut queue = self.queue();
-        let close = queue.close.take().map(|close| *close);
-        (std::mem::take(&mut queue.items), close)
+        let writing = self.writing.load(Ordering::Relaxed) + self.queued.load(Ordering::Relaxed);
+        self.writing.store(writing, Ordering::Relaxed);
+        self.queued.store(0, Ordering::Relaxed);
+        (std::mem::take(&mut queue.items), queue.close.take())
     }
 
-    /// So many bytes of what was taken are written, which makes room.
+    /// So many bytes of what was taken are written, which makes room. For the session's task alone.
+    #[inline]
     pub(crate) fn written(&self, bytes: usize) {
-        if bytes > 0 {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
+        let writing = self.writing.load(Ordering::Relaxed);
+        self.writing.store(writing - bytes, Ordering::Relaxed);
     }
 
     /// Gives the memory of what was taken to the next one who pushes in this thread.
+    #[inline]
     pub(crate) fn recycle(items: Vec<Item>) {
         if items.is_empty() && items.capacity() <= KEPT_ITEMS {
             drop(SPARE.replace(items));
@@ -161,7 +166,7 @@ impl Outbox {
 
     /// Bytes waiting to be written.
     pub(crate) fn waiting(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.queued.load(Ordering::Relaxed) + self.writing.load(Ordering::Relaxed)
     }
 
     /// Takes nothing more, and hands out what is left.
@@ -169,14 +174,17 @@ impl Outbox {
         let mut queue = self.queue();
         self.closed.store(true, Ordering::Release);
         queue.close = None;
-        self.bytes.store(0, Ordering::Relaxed);
+        self.queued.store(0, Ordering::Relaxed);
+        self.writing.store(0, Ordering::Relaxed);
         std::mem::take(&mut queue.items)
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
+    #[inline]
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

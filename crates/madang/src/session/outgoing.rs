@@ -12,7 +12,7 @@ use websocket::{Close, Deflate, Encoded, Frame};
 
 use super::{
     Item, Outbox, Session, SessionId,
-    batch::{Batch, batch, keep},
+    batch::{self, Batch, batch, keep},
 };
 use crate::{
     line::Line,
@@ -88,6 +88,16 @@ pub(crate) enum Offer {
     Write(Bytes),
 }
 
+/// What gathering came to.
+enum Gathered {
+    /// What there is, if anything, is in the batch.
+    Batch,
+    /// A short frame, and nothing else.
+    Alone(Frame),
+    /// The same as with `Batch`, and the close that follows.
+    Close(Close),
+}
+
 /// A session's place in a topic.
 struct Subscription {
     topic: Topic,
@@ -128,11 +138,39 @@ impl Outgoing {
                 return Poll::Ready(Ok(None));
             }
             match self.gather(session, due, cx).map_err(Fault::Log)? {
-                Some(close) => return Poll::Ready(Ok(Some(close))),
-                None if self.batch.is_some() || due.rung => {}
-                None => return Poll::Ready(Ok(None)),
+                Gathered::Close(close) => return Poll::Ready(Ok(Some(close))),
+                Gathered::Alone(frame) => {
+                    let written = self.write_alone(frame, io, cx).map_err(Fault::Io)?;
+                    session.outbox().written(written);
+                }
+                Gathered::Batch if self.batch.is_some() || due.rung => {}
+                Gathered::Batch => return Poll::Ready(Ok(None)),
             }
         }
+    }
+
+    /// Writes a frame that came alone, and makes a batch only of what the socket does not take at once.
+    /// Tells for how many bytes it counted in the outbox if it is written.
+    fn write_alone(
+        &mut self,
+        frame: Frame,
+        io: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> io::Result<usize> {
+        let from_outbox = frame.len();
+        let frame = frame.into_encoded(self.deflate);
+        let written = match batch::poll_write_short(&frame, io, cx) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        if written == frame.len() && Pin::new(io).poll_flush(cx)?.is_ready() {
+            return Ok(from_outbox);
+        }
+        let batch = batch(&mut self.batch);
+        batch.from_outbox = from_outbox;
+        batch.frames.push_back(frame);
+        batch.advance(written);
+        Ok(0)
     }
 
     /// Queues a frame behind the batch.
@@ -175,7 +213,7 @@ impl Outgoing {
         Poll::Ready(Ok(from_outbox))
     }
 
-    /// Makes a batch of what has come since the last one, and tells the close that follows.
+    /// Makes a batch of what has come since the last one, unless it is one short frame.
     ///
     /// A batch is bounded: [`rung`](Due::rung) afterwards, where a topic may have more.
     ///
@@ -186,7 +224,7 @@ impl Outgoing {
         session: &Session<D>,
         due: &mut Due,
         cx: &mut Context<'_>,
-    ) -> Result<Option<Close>, LogError> {
+    ) -> Result<Gathered, LogError> {
         let (mut items, close) = session.outbox().take();
         if let Some(pong) = due.pong.take() {
             self.push(*pong);
@@ -196,6 +234,15 @@ impl Outgoing {
         }
         let read = self.read_topics(session, cx);
         due.rung = false;
+        due.paging = self.subscriptions.iter().any(Subscription::is_paging);
+        if let ([Item::Frame(frame)], None, Ok(false)) = (&*items, &close, &read)
+            && self.batch.is_none()
+            && batch::is_short(frame.len())
+            && let Some(Item::Frame(frame)) = items.pop()
+        {
+            Outbox::recycle(items);
+            return Ok(Gathered::Alone(frame));
+        }
         for item in items.drain(..) {
             let batch = batch(&mut self.batch);
             batch.from_outbox += item.cost();
@@ -215,8 +262,7 @@ impl Outgoing {
         }
         Outbox::recycle(items);
         due.rung |= read?;
-        due.paging = self.subscriptions.iter().any(Subscription::is_paging);
-        Ok(close)
+        Ok(close.map_or(Gathered::Batch, |close| Gathered::Close(*close)))
     }
 
     /// What a round of a topic can do for the connection, which has had it then.
