@@ -103,7 +103,7 @@ where
             io,
             incoming: Incoming::new(settings, inflating, early),
             due: Due::default(),
-            heartbeat: Heartbeat::new(settings),
+            heartbeat: Heartbeat::new(settings, session.is_told_to_ping()),
             ending: None,
         };
         Self {
@@ -255,7 +255,8 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
 
     /// Looks at the clock, which is asked before the task sleeps. Whether the time came for something.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> bool {
-        match self.heartbeat.poll(self.session.settings(), cx) {
+        let told = self.session.bell().answer_beat();
+        match self.heartbeat.poll(self.session.settings(), told, cx) {
             Poll::Pending => return false,
             Poll::Ready(Beat::Ping) => self.due.ping = true,
             Poll::Ready(Beat::Silent) => {

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use websocket::Deflate;
 
+/// What no clock reaches, `Duration::MAX` say, is 30 years.
+pub(crate) const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// Limits and times of an endpoint's sessions.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
