@@ -266,6 +266,5 @@ fn spawn<E, S>(
 {
     session.own_outgoing().begin(deflate, line);
     let inflating = deflate.is_some();
-    let mut connection = Connection::new(io, early, session, inflating);
-    tokio::spawn(async move { connection.run().await });
+    tokio::spawn(Connection::new(io, early, session, inflating).run());
 }

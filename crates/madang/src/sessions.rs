@@ -137,29 +137,19 @@ impl Sessions {
         if state.draining {
             return None;
         }
-        let State {
-            open: slots,
-            ticker,
-            ..
-        } = &mut *state;
+        let State { open, ticker, .. } = &mut *state;
+        let now = Instant::now();
         // It may have ended with the runtime that it was in.
-        if ticker
-            .as_ref()
-            .is_none_or(|ticker| ticker.task.is_finished())
-        {
-            *ticker = Clock::new(heartbeat, Instant::now()).map(|clock| {
-                let task = tokio::spawn(tick(Arc::downgrade(&self.0), heartbeat));
-                Ticker {
-                    clock,
-                    task: task.abort_handle(),
-                }
+        ticker.take_if(|ticker| ticker.task.is_finished());
+        if ticker.is_none() {
+            *ticker = Clock::new(heartbeat, now).map(|clock| {
+                let task = tokio::spawn(tick(Arc::downgrade(&self.0), heartbeat)).abort_handle();
+                Ticker { clock, task }
             });
         }
-        let slot = ticker
-            .as_mut()
-            .map(|ticker| ticker.clock.enter(slots, Instant::now()));
+        let slot = ticker.as_mut().map(|ticker| ticker.clock.enter(open, now));
         let session = session(SessionId::generate(slot.unwrap_or_default()));
-        slots.insert(session.any());
+        open.insert(session.any());
         Some(session)
     }
 

@@ -4,6 +4,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,7 +34,7 @@ pub(super) enum Beat {
 /// | the end | the session ends |
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    last_heard: Instant,
+    last_heard: Moment,
     /// Whether that was since the last ping.
     heard: bool,
     /// No more pings: the timer is for the end.
@@ -81,15 +82,14 @@ impl Timer {
 impl Heartbeat {
     /// Of a session that `is_told` when to ping, or is not.
     pub(super) fn new(settings: &Settings, is_told: bool) -> Self {
-        let now = Instant::now();
-        let ping = after(now, settings.heartbeat);
+        let ping = after(Instant::now(), settings.heartbeat);
         let own_timer = || {
             let mut timer = Timer::new(ping);
             timer.ping = Some(ping);
             timer
         };
         Self {
-            last_heard: now,
+            last_heard: Moment::now(),
             heard: true,
             ending: false,
             // For idleness it comes when `on_open` has ended: then it is the peer's turn.
@@ -99,7 +99,7 @@ impl Heartbeat {
 
     /// The peer lives: it sent something, or took something that it had been refusing.
     pub(super) fn heard(&mut self) {
-        self.last_heard = Instant::now();
+        self.last_heard = Moment::now();
         self.heard = true;
     }
 
@@ -164,7 +164,8 @@ impl Heartbeat {
                 break;
             }
             let now = Instant::now();
-            let silent = after(self.last_heard, settings.heartbeat.saturating_mul(2));
+            let last_heard = self.last_heard.instant();
+            let silent = after(last_heard, settings.heartbeat.saturating_mul(2));
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }
@@ -198,6 +199,32 @@ impl Heartbeat {
         match (&mut self.timer, at) {
             (Some(timer), Some(at)) => timer.set(at),
             (timer, at) => *timer = at.map(Timer::new),
+        }
+    }
+}
+
+/// An instant in half the space, in nanoseconds of the program's clock.
+#[derive(Debug, Clone, Copy)]
+struct Moment(i64);
+
+/// When the clock began. A clock that a test has stopped may be before it.
+static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Moment {
+    fn now() -> Self {
+        let (begin, now) = (*BEGIN, Instant::now());
+        Self(match now.checked_duration_since(begin) {
+            Some(since) => since.as_nanos() as i64,
+            None => -(begin.duration_since(now).as_nanos() as i64),
+        })
+    }
+
+    fn instant(self) -> Instant {
+        let distance = Duration::from_nanos(self.0.unsigned_abs());
+        if self.0 < 0 {
+            *BEGIN - distance
+        } else {
+            *BEGIN + distance
         }
     }
 }

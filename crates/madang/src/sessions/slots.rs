@@ -1,4 +1,8 @@
 //! Sessions by their ids, in slots.
+#![expect(
+    clippy::mutable_key_type,
+    reason = "a session is here as its id, which does not change"
+)]
 
 use std::{
     borrow::Borrow,
