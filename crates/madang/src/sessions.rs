@@ -2,6 +2,8 @@
 
 mod clock;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
