@@ -17,7 +17,8 @@ pub struct Settings {
     /// Bytes that may wait to be written to one session. Frames of topics do not count: they are
     /// shared, and a slow session just falls behind. Over a quarter of it the session is not read.
     pub max_outgoing: usize,
-    /// Time between the server's pings. A peer that is silent for two of them is gone (code 4008).
+    /// Time between the server's pings; the first comes up to a 256th of it sooner. A peer that is silent for two
+    /// of them is gone (code 4008).
     /// `Duration::MAX` is no heartbeat.
     pub heartbeat: Duration,
     /// What happens to a session that is sent more than may wait.

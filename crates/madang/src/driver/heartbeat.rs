@@ -24,14 +24,16 @@ pub(super) enum Beat {
     Deadline,
 }
 
-/// A session is told when to ping, as long as it has its mount's heartbeat, and so most need no timer.
+/// A session with its mount's heartbeat is told when to ping, and so most have no timer.
 ///
 /// | timer for | while |
 /// |---|---|
 /// | pings | the session has a heartbeat of its own |
-/// | silence | nothing was heard from one ping to the next. Whoever was heard in between cannot be silent for two heartbeats before the ping after that |
+/// | silence | nothing was heard from one ping to the next |
 /// | idleness | there is an idle timeout, and no message is handled |
 /// | the end | the session ends |
+///
+/// Whoever was heard between two pings cannot have been silent for two heartbeats before the next.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     last_heard: Moment,
@@ -115,10 +117,9 @@ impl Heartbeat {
         let Some(timeout) = settings.idle_timeout.filter(|_| !self.ending) else {
             return;
         };
-        let now = Instant::now();
-        let timer = || Timer::new(after(now, timeout));
+        let timer = || Timer::new(after(Instant::now(), timeout));
         let timer = self.timer.get_or_insert_with(timer);
-        let quiet_since = *timer.quiet_since.get_or_insert(now);
+        let quiet_since = *timer.quiet_since.get_or_insert_with(Instant::now);
         let idle = after(quiet_since, timeout);
         if idle < timer.sleep.deadline() {
             timer.set(idle);
