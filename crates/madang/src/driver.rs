@@ -103,7 +103,7 @@ where
             io,
             incoming: Incoming::new(settings, inflating, early),
             due: Due::default(),
-            heartbeat: Heartbeat::new(settings),
+            heartbeat: Heartbeat::new(settings, session.is_told_to_ping()),
             ending: None,
         };
         Self {
@@ -114,24 +114,31 @@ where
 
     /// The whole life of the session.
     ///
-    /// It is written so that its future is little more than `self`: each async function that took
-    /// `self` would hold it once more, and so does each callback that is not boxed.
-    pub(crate) async fn run(&mut self) {
-        self.wire.call(callback(&self.entered, Step::Open)).await;
-        let end = loop {
-            let step = match poll_fn(|cx| self.wire.poll_step(cx)).await {
-                Step::End(end) => break end,
-                step => step,
+    /// Its future is little more than `self`. A callback that was not boxed would be in it, too.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function would hold `self` twice, a block uses it where it is"
+    )]
+    pub(crate) fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move {
+            self.wire.call(callback(&self.entered, Step::Open)).await;
+            let end = loop {
+                let step = match poll_fn(|cx| self.wire.poll_step(cx)).await {
+                    Step::End(end) => break end,
+                    step => step,
+                };
+                self.wire.call(callback(&self.entered, step)).await;
+                if self.wire.incoming.has_unread() {
+                    // Many messages in one read must not keep the thread from other sessions.
+                    tokio::task::coop::consume_budget().await;
+                }
             };
-            self.wire.call(callback(&self.entered, step)).await;
-            if self.wire.incoming.has_unread() {
-                // Many messages in one read must not keep the thread from other sessions.
-                tokio::task::coop::consume_budget().await;
-            }
-        };
-        let session = &self.wire.session;
-        session.own_outgoing().shut(session);
-        callback(&self.entered, Step::End(end)).await;
+            let session = &self.wire.session;
+            session.own_outgoing().shut(session);
+            callback(&self.entered, Step::End(end)).await;
+            // Who sees the connection end finds that the session has left.
+            drop(self.entered);
+        }
     }
 }
 
@@ -236,7 +243,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
             Heard::Part(part) => Step::Part(part),
             Heard::Ping(payload) => {
                 // RFC 6455 §5.5.2: answered with the same payload; the latest ping's is enough.
-                self.due.pong = Some(Box::new(Frame::pong(&payload)));
+                self.due.pong(Frame::pong(&payload));
                 Step::Ping(payload)
             }
             Heard::Pong(payload) => Step::Pong(payload),
@@ -255,7 +262,8 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
 
     /// Looks at the clock, which is asked before the task sleeps. Whether the time came for something.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> bool {
-        match self.heartbeat.poll(self.session.settings(), cx) {
+        let told = self.session.bell().answer_beat();
+        match self.heartbeat.poll(self.session.settings(), told, cx) {
             Poll::Pending => return false,
             Poll::Ready(Beat::Ping) => self.due.ping = true,
             Poll::Ready(Beat::Silent) => {
@@ -334,7 +342,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
             ending.error = error.or(ending.error.take());
             return;
         }
-        self.due.close = Some(Box::new(Frame::close(Some(&close))));
+        self.due.close(Frame::close(Some(&close)));
         self.limit_end();
         self.ending = Some(Ending::new(stage, close, Side::Server, error));
     }
@@ -349,7 +357,7 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
     fn receive_close(&mut self, close: Option<Close>) {
         match &mut self.ending {
             None => {
-                self.due.close = Some(Box::new(Frame::close(close.as_ref())));
+                self.due.close(Frame::close(close.as_ref()));
                 self.limit_end();
                 let close = close.unwrap_or_else(|| Close::new(CloseCode::NO_STATUS, ""));
                 let mut ending = Ending::new(Stage::Answering, close, Side::Peer, None);
@@ -480,19 +488,17 @@ mod tests {
         }
     }
 
-    fn run(connection: &mut Connection<Quiet, Line>) -> impl Future<Output = ()> + use<'_> {
-        connection.run()
-    }
-
     fn size_of_output<A, F>(_: fn(A) -> F) -> usize {
         size_of::<F>()
     }
 
     #[test]
     fn an_idle_session_is_small() {
-        // With tokio's own 96 bytes and some for alignment the task is one of 384.
-        let connection = size_of::<Connection<Quiet, Line>>();
-        let running = size_of_output(run);
-        assert!(connection + running + 8 <= 216, "{connection}, {running}");
+        let size = size_of_output(Connection::<Quiet, Line>::run);
+        assert!(
+            size <= 152,
+            "{size}, {}",
+            size_of::<Connection<Quiet, Line>>()
+        );
     }
 }

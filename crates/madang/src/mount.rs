@@ -27,7 +27,7 @@ use crate::{
     line::Line,
     request::{BadHandshake, Handshake, Request},
     server::Socket,
-    session::Session,
+    session::{Session, SessionId},
     sessions::Sessions,
     settings::Settings,
 };
@@ -154,7 +154,7 @@ async fn answer<E: Endpoint>(
         .response(protocol.as_deref(), deflate)
         .map(|()| axum::body::Body::empty());
     // In the register from here on, so that whoever closes all sessions closes this one too.
-    let session = Session::new(request, protocol, settings, data);
+    let session = |id| Session::new(id, request, protocol, settings, data);
     let Some(session) = Entered::enter(&mounted, session) else {
         return bad(BadHandshake::Closing);
     };
@@ -175,13 +175,20 @@ pub(crate) struct Entered<E: Endpoint> {
 }
 
 impl<E: Endpoint> Entered<E> {
-    /// Enters a session, unless nobody is let in any more.
-    fn enter(mounted: &Arc<Mounted<E>>, session: Session<E::Data>) -> Option<Self> {
-        let entered = mounted.sessions.enter(session.any());
-        entered.then(|| Self {
-            session,
-            mounted: mounted.clone(),
-        })
+    /// Opens a session and enters it, unless nobody is let in any more.
+    fn enter(
+        mounted: &Arc<Mounted<E>>,
+        session: impl FnOnce(SessionId) -> Session<E::Data>,
+    ) -> Option<Self> {
+        let heartbeat = mounted.settings.heartbeat;
+        let session = mounted.sessions.enter(heartbeat, session)?;
+        let mounted = mounted.clone();
+        Some(Self { session, mounted })
+    }
+
+    /// Whether the register tells the session when to ping: not if it has a heartbeat of its own.
+    pub(crate) fn is_told_to_ping(&self) -> bool {
+        self.session.settings().heartbeat == self.mounted.settings.heartbeat
     }
 
     /// The endpoint and the session, for a callback.
@@ -259,6 +266,5 @@ fn spawn<E, S>(
 {
     session.own_outgoing().begin(deflate, line);
     let inflating = deflate.is_some();
-    let mut connection = Connection::new(io, early, session, inflating);
-    tokio::spawn(async move { connection.run().await });
+    tokio::spawn(Connection::new(io, early, session, inflating).run());
 }

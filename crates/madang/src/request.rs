@@ -300,6 +300,13 @@ impl IntoResponse for Refusal {
 }
 
 #[cfg(test)]
+impl Request {
+    pub(crate) fn forgotten() -> Self {
+        Self(None)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

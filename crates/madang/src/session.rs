@@ -31,9 +31,16 @@ use crate::{
 pub struct SessionId(u128);
 
 impl SessionId {
-    /// A new id of now.
-    pub(crate) fn generate() -> Self {
-        Self(ulid::Ulid::generate().0)
+    /// A new id of now. Its last byte is the session's slot in its mount's register, so that the register finds
+    /// it by its id; 72 random bits remain.
+    pub(crate) fn generate(slot: u8) -> Self {
+        let ulid = ulid::Ulid::generate().0;
+        Self(ulid & !u128::from(u8::MAX) | u128::from(slot))
+    }
+
+    /// The slot that it was made for.
+    pub(crate) fn slot(self) -> u8 {
+        self.0 as u8
     }
 }
 
@@ -80,13 +87,14 @@ struct Inner<D: ?Sized> {
 
 impl<D: Send + Sync + 'static> Session<D> {
     pub(crate) fn new(
+        id: SessionId,
         request: Request,
         protocol: Option<Box<str>>,
         settings: Arc<Settings>,
         data: D,
     ) -> Self {
         Self(Arc::new(Inner {
-            id: SessionId::generate(),
+            id,
             request,
             protocol,
             settings,
@@ -142,6 +150,11 @@ impl<D: ?Sized> Session<D> {
     /// The session's id, unique among all servers and times.
     pub fn id(&self) -> SessionId {
         self.0.id
+    }
+
+    /// The id where it is, for sets of sessions.
+    pub(crate) fn id_in_place(&self) -> &SessionId {
+        &self.0.id
     }
 
     /// What the endpoint's `on_handshake` made of the request; kept until `on_close` has ended.

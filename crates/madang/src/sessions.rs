@@ -1,19 +1,26 @@
-//! The open sessions of a mount.
+//! The open sessions of a mount, and the clock by which they ping.
+
+mod clock;
+mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::{
     sync::{Notify, oneshot},
-    time::interval,
+    task::AbortHandle,
+    time::{Instant, interval, sleep_until},
 };
 use websocket::CloseCode;
 
-use crate::session::{AnySession, SessionId};
+use self::{clock::Clock, slots::Slots};
+use crate::session::{AnySession, Session, SessionId};
 
 /// The sessions that are open now; cheap to clone, all clones are the same register.
 ///
@@ -30,11 +37,19 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    open: HashMap<SessionId, AnySession>,
+    open: Slots,
+    /// While there are sessions, unless they do not ping.
+    ticker: Option<Ticker>,
     /// Whoever waits for the end of a session: its sender is dropped then.
     awaited: HashMap<SessionId, Vec<oneshot::Sender<()>>>,
     /// Whether nobody comes in any more.
     draining: bool,
+}
+
+/// A clock, and the task that rings by it.
+struct Ticker {
+    clock: Clock,
+    task: AbortHandle,
 }
 
 impl Sessions {
@@ -45,24 +60,24 @@ impl Sessions {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.state().open.is_empty()
+        self.len() == 0
     }
 
     /// The session with this id.
     pub fn get(&self, id: SessionId) -> Option<AnySession> {
-        self.state().open.get(&id).cloned()
+        self.state().open.get(id).cloned()
     }
 
     /// All of them, as they are now.
     pub fn all(&self) -> Vec<AnySession> {
-        self.state().open.values().cloned().collect()
+        self.state().open.all().cloned().collect()
     }
 
     /// Waits until a session has ended, its `on_close` included; not at all for one that is not open.
     pub fn ended(&self, id: SessionId) -> impl Future<Output = ()> + Send + use<> {
         let (end, ended) = oneshot::channel();
         let mut state = self.state();
-        if state.open.contains_key(&id) {
+        if state.open.get(id).is_some() {
             let awaited = state.awaited.entry(id).or_default();
             // Those who gave up waiting are no more.
             awaited.retain(|end| !end.is_closed());
@@ -113,26 +128,81 @@ impl Sessions {
         }
     }
 
-    /// Enters a session, unless nobody is let in any more: then the answer is `false`.
-    pub(crate) fn enter(&self, session: AnySession) -> bool {
-        let mut state = self.state();
-        if !state.draining {
-            state.open.insert(session.id(), session);
+    /// Opens a session and enters it, unless nobody is let in any more. It is to ping each `heartbeat`, which
+    /// is that of all who enter here.
+    pub(crate) fn enter<D: Send + Sync + 'static>(
+        &self,
+        heartbeat: Duration,
+        session: impl FnOnce(SessionId) -> Session<D>,
+    ) -> Option<Session<D>> {
+        let mut state = self.0.state();
+        if state.draining {
+            return None;
         }
-        !state.draining
+        let State { open, ticker, .. } = &mut *state;
+        let now = Instant::now();
+        // It may have ended with the runtime that it was in.
+        ticker.take_if(|ticker| ticker.task.is_finished());
+        if ticker.is_none() {
+            *ticker = Clock::new(heartbeat, now).map(|clock| {
+                let task = tokio::spawn(tick(Arc::downgrade(&self.0), heartbeat)).abort_handle();
+                Ticker { clock, task }
+            });
+        }
+        let slot = ticker.as_mut().map(|ticker| ticker.clock.enter(open, now));
+        let session = session(SessionId::generate(slot.unwrap_or_default()));
+        open.insert(session.any());
+        Some(session)
     }
 
     /// Takes a session out.
     pub(crate) fn leave(&self, session: SessionId) {
         let mut state = self.state();
-        state.open.remove(&session);
+        state.open.remove(session);
         state.awaited.remove(&session);
-        if state.open.is_empty() {
+        if state.open.len() == 0 {
             self.0.empty.notify_waiters();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sessions that are to ping now, and when others are; none once all are gone.
+    fn beat(&self) -> Option<(Vec<AnySession>, Instant)> {
+        let mut state = self.state();
+        let State { open, ticker, .. } = &mut *state;
+        let clock = &mut ticker.as_mut()?.clock;
+        let due = clock.advance(open, Instant::now());
+        match clock.next(open) {
+            Some(next) => Some((due, next)),
+            None => {
+                *ticker = None;
+                None
+            }
+        }
+    }
+}
+
+/// Tells the sessions when to ping, as long as there are any.
+///
+/// One task does so for all: a timer of its own would cost each idle session 128 bytes.
+async fn tick(register: Weak<Shared>, heartbeat: Duration) {
+    let beat = || register.upgrade()?.beat();
+    while let Some((due, next)) = beat() {
+        for session in due {
+            // Those with a heartbeat of their own have a timer, too.
+            if session.settings().heartbeat == heartbeat {
+                session.bell().beat();
+            }
+        }
+        sleep_until(next).await;
     }
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use websocket::Deflate;
 
+/// What no clock reaches, `Duration::MAX` say, is 30 years.
+pub(crate) const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// Limits and times of an endpoint's sessions.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -14,7 +17,8 @@ pub struct Settings {
     /// Bytes that may wait to be written to one session. Frames of topics do not count: they are
     /// shared, and a slow session just falls behind. Over a quarter of it the session is not read.
     pub max_outgoing: usize,
-    /// Time between the server's pings. A peer that is silent for two of them is gone (code 4008).
+    /// Time between the server's pings; the first comes up to a 256th of it sooner. A peer that is silent for two
+    /// of them is gone (code 4008).
     /// `Duration::MAX` is no heartbeat.
     pub heartbeat: Duration,
     /// What happens to a session that is sent more than may wait.

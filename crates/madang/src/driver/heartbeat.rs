@@ -1,15 +1,17 @@
-//! Pings, silence, idleness, and the time that a close may take: one timer.
+//! Pings, silence, idleness, and the time that a close may take.
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::settings::Settings;
+use crate::settings::{NEVER, Settings};
 
 /// What the time has come for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,55 +24,105 @@ pub(super) enum Beat {
     Deadline,
 }
 
+/// A session with its mount's heartbeat is told when to ping, and so most have no timer.
+///
+/// | timer for | while |
+/// |---|---|
+/// | pings | the session has a heartbeat of its own |
+/// | silence | nothing was heard from one ping to the next |
+/// | idleness | there is an idle timeout, and no message is handled |
+/// | the end | the session ends |
+///
+/// Whoever was heard between two pings cannot have been silent for two heartbeats before the next.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    timer: Pin<Box<Sleep>>,
-    /// Whether the timer knows whom to wake.
+    last_heard: Moment,
+    /// Whether that was since the last ping.
+    heard: bool,
+    /// No more pings: the timer is for the end.
+    ending: bool,
+    timer: Option<Box<Timer>>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    /// Whether it knows whom to wake.
     armed: bool,
-    last_heard: Instant,
+    /// The next ping of a session that is not told.
+    ping: Option<Instant>,
     /// Since when the peer may say something and does not; none while a message is handled. Only
     /// where there is an idle timeout.
-    quiet_since: Option<Box<Option<Instant>>>,
-    /// The next ping is due then; none once the session ends.
-    ping: Option<Instant>,
+    quiet_since: Option<Instant>,
+}
+
+impl Timer {
+    fn new(at: Instant) -> Box<Self> {
+        Box::new(Self {
+            sleep: Box::pin(sleep_until(at)),
+            armed: false,
+            ping: None,
+            quiet_since: None,
+        })
+    }
+
+    fn set(&mut self, at: Instant) {
+        self.sleep.as_mut().reset(at);
+        self.armed = false;
+    }
+
+    /// Asked only when it is new or has something to say.
+    fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.armed && !self.sleep.is_elapsed() {
+            return false;
+        }
+        self.armed = true;
+        self.sleep.as_mut().poll(cx).is_ready()
+    }
 }
 
 impl Heartbeat {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let now = Instant::now();
+    /// Of a session that `is_told` when to ping, or is not.
+    pub(super) fn new(settings: &Settings, is_told: bool) -> Self {
+        let ping = after(Instant::now(), settings.heartbeat);
+        let own_timer = || {
+            let mut timer = Timer::new(ping);
+            timer.ping = Some(ping);
+            timer
+        };
         Self {
-            timer: Box::pin(sleep(settings.heartbeat)),
-            armed: false,
-            last_heard: now,
-            // The peer's turn begins when `on_open` has ended.
-            quiet_since: settings.idle_timeout.map(|_| Box::new(None)),
-            ping: Some(after(now, settings.heartbeat)),
+            last_heard: Moment::now(),
+            heard: true,
+            ending: false,
+            // For idleness it comes when `on_open` has ended: then it is the peer's turn.
+            timer: (!is_told).then(own_timer),
         }
     }
 
     /// The peer lives: it sent something, or took something that it had been refusing.
     pub(super) fn heard(&mut self) {
-        self.last_heard = Instant::now();
+        self.last_heard = Moment::now();
+        self.heard = true;
     }
 
     /// The peer sent a message, which is now handled.
     pub(super) fn heard_message(&mut self) {
-        if let Some(quiet_since) = &mut self.quiet_since {
-            **quiet_since = None;
+        if let Some(timer) = &mut self.timer {
+            timer.quiet_since = None;
         }
     }
 
     /// A callback has ended: if it handled a message, it is the peer's turn again.
     pub(super) fn handled(&mut self, settings: &Settings) {
-        let Some(quiet_since) = &mut self.quiet_since else {
+        let Some(timeout) = settings.idle_timeout.filter(|_| !self.ending) else {
             return;
         };
-        quiet_since.get_or_insert_with(Instant::now);
-        if let Some(idle) = self.idle_at(settings)
-            && idle < self.timer.deadline()
-        {
-            self.timer.as_mut().reset(idle);
-            self.armed = false;
+        let timer = || Timer::new(after(Instant::now(), timeout));
+        let timer = self.timer.get_or_insert_with(timer);
+        let quiet_since = *timer.quiet_since.get_or_insert_with(Instant::now);
+        let idle = after(quiet_since, timeout);
+        if idle < timer.sleep.deadline() {
+            timer.set(idle);
         }
     }
 
@@ -82,56 +134,103 @@ impl Heartbeat {
 
     fn idle_at(&self, settings: &Settings) -> Option<Instant> {
         // A session that ends is idle no more.
-        self.ping?;
-        let quiet_since = (**self.quiet_since.as_ref()?)?;
-        Some(after(quiet_since, settings.idle_timeout?))
+        let timer = self.timer.as_ref().filter(|_| !self.ending)?;
+        Some(after(timer.quiet_since?, settings.idle_timeout?))
     }
 
     /// No more pings: [`Beat::Deadline`] comes after `timeout`. The first call counts.
     pub(super) fn end_within(&mut self, timeout: Duration) {
-        if self.ping.take().is_some() {
-            self.timer.as_mut().reset(after(Instant::now(), timeout));
-            self.armed = false;
+        if !mem::replace(&mut self.ending, true) {
+            self.wake_at(Some(after(Instant::now(), timeout)));
         }
     }
 
+    /// What the time has come for, `told` to ping or by the timer.
+    ///
     /// All but [`Beat::Ping`] come again at every call once they are due. It has to be called by the same
-    /// task always: the timer is asked only when it is new or has something to say.
-    pub(super) fn poll(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Beat> {
-        if self.armed && !self.timer.is_elapsed() {
-            return Poll::Pending;
-        }
-        self.armed = true;
-        let mut due = false;
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let idle = self.idle_at(settings);
-            let Some(ping) = &mut self.ping else {
+    /// task always.
+    pub(super) fn poll(
+        &mut self,
+        settings: &Settings,
+        mut told: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Beat> {
+        let mut ping = false;
+        loop {
+            let is_up = self.timer.as_mut().is_some_and(|timer| timer.is_up(cx));
+            if self.ending && is_up {
                 return Poll::Ready(Beat::Deadline);
-            };
+            }
+            if self.ending || !(is_up || told) {
+                break;
+            }
             let now = Instant::now();
-            let silent = after(self.last_heard, settings.heartbeat.saturating_mul(2));
+            let last_heard = self.last_heard.instant();
+            let silent = after(last_heard, settings.heartbeat.saturating_mul(2));
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }
-            if now >= *ping {
-                *ping = after(now, settings.heartbeat);
-                due = true;
+            let mut own_ping = self.timer.as_mut().and_then(|timer| timer.ping.as_mut());
+            if let Some(own_ping) = &mut own_ping
+                && now >= **own_ping
+            {
+                **own_ping = after(now, settings.heartbeat);
+                told = true;
             }
+            let own_ping = own_ping.copied();
+            let idle = self.idle_at(settings);
+            let silent = (!self.heard || idle.is_some()).then_some(silent);
             let idle = idle.filter(|idle| *idle > now);
-            let next = idle.unwrap_or(silent).min(silent).min(*ping);
-            self.timer.as_mut().reset(next);
+            self.wake_at([own_ping, silent, idle].into_iter().flatten().min());
+            if mem::take(&mut told) {
+                self.heard = false;
+                ping = true;
+            }
+            // Once more, so that the timer is armed for the next time.
         }
-        if due {
-            // The loop ended with the timer armed for the next time.
+        if ping {
             Poll::Ready(Beat::Ping)
         } else {
             Poll::Pending
         }
     }
+
+    /// Wakes the task at a time, or not at all.
+    fn wake_at(&mut self, at: Option<Instant>) {
+        match (&mut self.timer, at) {
+            (Some(timer), Some(at)) => timer.set(at),
+            (timer, at) => *timer = at.map(Timer::new),
+        }
+    }
 }
 
-/// Some time later. What no clock reaches, `Duration::MAX` say, is 30 years: never.
+/// An instant in half the space, in nanoseconds of the program's clock.
+#[derive(Debug, Clone, Copy)]
+struct Moment(i64);
+
+/// When the clock began. A clock that a test has stopped may be before it.
+static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Moment {
+    fn now() -> Self {
+        let (begin, now) = (*BEGIN, Instant::now());
+        Self(match now.checked_duration_since(begin) {
+            Some(since) => since.as_nanos() as i64,
+            None => -(begin.duration_since(now).as_nanos() as i64),
+        })
+    }
+
+    fn instant(self) -> Instant {
+        let distance = Duration::from_nanos(self.0.unsigned_abs());
+        if self.0 < 0 {
+            *BEGIN - distance
+        } else {
+            *BEGIN + distance
+        }
+    }
+}
+
+/// Some time later.
 fn after(begin: Instant, time: Duration) -> Instant {
-    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     begin.checked_add(time.min(NEVER)).unwrap_or(begin)
 }

@@ -12,6 +12,8 @@ use std::{
 const RUNG: u8 = 1;
 /// The task is at work, and looks before it sleeps.
 const AWAKE: u8 = 2;
+/// A heartbeat is over, and the task has not looked yet.
+const BEAT: u8 = 4;
 
 /// Rung by anyone, answered by the session's task.
 ///
@@ -32,7 +34,17 @@ impl Bell {
     /// There is something to do. Whatever it is has to be in its place before.
     #[inline]
     pub(crate) fn ring(&self) {
-        if self.state.fetch_or(RUNG, Ordering::AcqRel) == 0
+        self.tell(RUNG);
+    }
+
+    /// A heartbeat is over.
+    pub(crate) fn beat(&self) {
+        self.tell(BEAT);
+    }
+
+    #[inline]
+    fn tell(&self, what: u8) {
+        if self.state.fetch_or(what, Ordering::AcqRel) == 0
             && let Some(waker) = self.waker.get()
         {
             waker.wake_by_ref();
@@ -65,11 +77,22 @@ impl Bell {
     /// Whether it was rung since the last answer.
     #[inline]
     pub(crate) fn answer(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & RUNG != 0
-            && self.state.fetch_and(!RUNG, Ordering::AcqRel) & RUNG != 0
+        self.heard(RUNG)
     }
 
-    /// The task is about to sleep: `false` if it has to look first, since the bell was rung.
+    /// Whether a heartbeat is over, since the last answer.
+    #[inline]
+    pub(crate) fn answer_beat(&self) -> bool {
+        self.heard(BEAT)
+    }
+
+    #[inline]
+    fn heard(&self, what: u8) -> bool {
+        self.state.load(Ordering::Relaxed) & what != 0
+            && self.state.fetch_and(!what, Ordering::AcqRel) & what != 0
+    }
+
+    /// The task is about to sleep: `false` if it has to look first, since the bell was rung, or a heartbeat is over.
     #[inline]
     pub(crate) fn sleep(&self, cx: &Context<'_>) -> bool {
         // First the waker, then the state: who rings from here on either finds the waker or is seen.
@@ -123,5 +146,15 @@ mod tests {
         assert!(bell.answer());
         assert!(bell.sleep(&cx));
         assert_eq!(woken(), 1);
+
+        bell.beat();
+        bell.ring();
+        assert_eq!(woken(), 2);
+        bell.awake();
+        assert!(bell.answer());
+        assert!(!bell.sleep(&cx), "a heartbeat is over");
+        assert!(bell.answer_beat());
+        assert!(!bell.answer_beat());
+        assert!(bell.sleep(&cx));
     }
 }

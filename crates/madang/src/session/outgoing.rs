@@ -54,21 +54,36 @@ pub(crate) struct Due {
     paging: bool,
     /// The socket took something after it had taken no more: the peer reads.
     pub(crate) took: bool,
-    /// The answer to the latest ping.
-    pub(crate) pong: Option<Box<Frame>>,
-    /// The last frame.
-    pub(crate) close: Option<Box<Frame>>,
+    reply: Option<Box<Reply>>,
+}
+
+/// A control frame that goes out before all that is not gathered yet.
+enum Reply {
+    /// To the latest ping.
+    Pong(Frame),
+    /// The last frame, which takes the place of a pong.
+    Close(Frame),
 }
 
 impl Due {
+    /// To answer a ping, and none before it.
+    pub(crate) fn pong(&mut self, frame: Frame) {
+        self.reply = Some(Box::new(Reply::Pong(frame)));
+    }
+
+    /// To end with this frame.
+    pub(crate) fn close(&mut self, frame: Frame) {
+        self.reply = Some(Box::new(Reply::Close(frame)));
+    }
+
     /// Whether there may be something to gather: it was rung for, or is what nobody rings for.
     fn has_more(&self) -> bool {
-        self.rung || self.ping || self.paging || self.pong.is_some()
+        self.rung || self.ping || self.paging || self.reply.is_some()
     }
 
     /// Whether there may be something to write.
     pub(crate) fn is_any(&self) -> bool {
-        self.writing || self.has_more() || self.close.is_some()
+        self.writing || self.has_more()
     }
 }
 
@@ -123,9 +138,10 @@ impl Outgoing {
         open: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Close>, Fault>> {
-        if let Some(close) = due.close.take() {
+        let is_close = |reply: &mut Box<Reply>| matches!(**reply, Reply::Close(_));
+        if let Some(reply) = due.reply.take_if(is_close) {
             self.line = None;
-            self.push(*close);
+            self.reply(*reply);
         }
         loop {
             let written = self.poll_batch(io, due, cx);
@@ -171,6 +187,11 @@ impl Outgoing {
         batch.frames.push_back(frame);
         batch.advance(written);
         Ok(0)
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        let (Reply::Pong(frame) | Reply::Close(frame)) = reply;
+        self.push(frame);
     }
 
     /// Queues a frame behind the batch.
@@ -226,8 +247,8 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Result<Gathered, LogError> {
         let (mut items, close) = session.outbox().take();
-        if let Some(pong) = due.pong.take() {
-            self.push(*pong);
+        if let Some(reply) = due.reply.take() {
+            self.reply(*reply);
         }
         if mem::take(&mut due.ping) {
             self.push(Frame::ping(&[]));

@@ -49,7 +49,7 @@ proptest! {
         bytes in 20..200usize,
     ) {
         let limits = RingLimits { frames, bytes };
-        let reader = SessionId::generate();
+        let reader = SessionId::generate(0);
         let mut ring = Ring::new(0, limits);
         let mut cursor = ring.after(ring.head());
         let mut had = 0;
@@ -106,7 +106,7 @@ fn who_comes_now_gets_nothing_of_before() {
     ring.pass(Frame::text("pass"), None);
     let mut cursor = ring.after(ring.head());
     assert!(matches!(
-        ring.next(&mut cursor, SessionId::generate()),
+        ring.next(&mut cursor, SessionId::generate(0)),
         Next::UpToDate
     ));
 }
@@ -122,7 +122,7 @@ fn who_resumes_gets_the_events_of_before_and_the_passing_frames_from_now_on() {
     ring.pass(Frame::text("9 passes now"), None);
     let mut numbers = Vec::new();
     loop {
-        match ring.next(&mut cursor, SessionId::generate()) {
+        match ring.next(&mut cursor, SessionId::generate(0)) {
             Next::Frame(frame) => numbers.extend(number(&frame)),
             Next::Skip => {}
             Next::UpToDate => break,
@@ -136,7 +136,7 @@ fn who_resumes_gets_the_events_of_before_and_the_passing_frames_from_now_on() {
 fn a_fresh_ring_sends_whoever_lacks_something_to_the_log() {
     let ring = Ring::new(50, RingLimits::default());
     let mut cursor = ring.after(10);
-    let next = ring.next(&mut cursor, SessionId::generate());
+    let next = ring.next(&mut cursor, SessionId::generate(0));
     assert!(
         matches!(
             next,
