@@ -56,7 +56,8 @@ pub trait Log: Send + Sync + 'static {
     /// What a session is sent that was behind and now is not: something in place of the
     /// [passing frames](Topic::pass) that it missed. Nothing, by default.
     ///
-    /// It comes right behind the last page. Frames that pass from then on reach the session.
+    /// It comes right behind the last page; if nothing but such frames had left the [ring](RingLimits), before
+    /// what the ring holds. Frames that pass from then on reach the session.
     fn caught_up(&self) -> Option<Frame> {
         None
     }
@@ -116,7 +117,7 @@ struct Shared {
     end: AtomicU64,
     /// In milliseconds; see [`Topic::set_window`].
     window: AtomicU32,
-    /// Where rounds run, once there is a reader to whom they can write.
+    /// Where rounds run, once there is a reader.
     runtime: OnceLock<Handle>,
     log: Arc<dyn Log>,
 }
@@ -128,6 +129,16 @@ struct State {
     rounds: Rounds,
     /// What those who are behind share.
     pages: Weak<Pages>,
+}
+
+impl State {
+    /// What has passed by all readers need not stay in the ring.
+    fn let_pass(&mut self) {
+        if self.ring.begins_passing() {
+            let rounds = self.subscribers.len().div_ceil(READERS);
+            self.ring.let_pass(self.rounds.had(rounds));
+        }
+    }
 }
 
 impl Topic {
@@ -238,7 +249,7 @@ impl Topic {
         }
     }
 
-    /// There is a reader to whom rounds can write.
+    /// There is a reader, whom rounds can write to, wake, and ask how far it is.
     pub(crate) fn carry_by(&self, runtime: &Handle) {
         self.0.runtime.get_or_init(|| runtime.clone());
     }
@@ -257,23 +268,33 @@ impl Topic {
     /// Takes a session out.
     pub(crate) fn leave(&self, session: SessionId) {
         let mut state = self.state();
-        let removed = state.subscribers.swap_remove_full(&session);
+        let Some((place, ..)) = state.subscribers.swap_remove_full(&session) else {
+            return;
+        };
+        // The last one now has this place.
         let last = state.subscribers.len();
-        // The last one now has this place: if its own round has yet to come to it, this one may not.
-        if let Some((place, ..)) = removed
-            && place < last
-            && place / READERS != last / READERS
-            && let Some(runtime) = self.0.runtime.get()
-            && state.rounds.call(place / READERS)
+        let (from, to) = (last / READERS, place / READERS);
+        if place == last || from == to {
+            return;
+        }
+        state.rounds.change(from, to);
+        // If its own round has yet to come to it, this one may not.
+        if let Some(runtime) = self.0.runtime.get()
+            && state.rounds.call(to)
         {
             drop(state);
-            Round::spawn(runtime, self, place / READERS);
+            Round::spawn(runtime, self, to);
         }
     }
 
     /// Whether there is something that a reader at `cursor` has not had; does not take the lock.
     pub(crate) fn has_news(&self, cursor: &Cursor) -> bool {
-        cursor.position() != self.0.end.load(Ordering::Acquire)
+        cursor.position() != self.end()
+    }
+
+    /// The position after the newest frame; does not take the lock.
+    pub(crate) fn end(&self) -> u64 {
+        self.0.end.load(Ordering::Acquire)
     }
 
     /// Takes frames at `cursor` into `frames` until `budget` bytes are used up.
@@ -284,7 +305,7 @@ impl Topic {
         budget: &mut usize,
         frames: &mut Vec<Frame>,
     ) -> Reading {
-        let state = self.state();
+        let mut state = self.state();
         while *budget > 0 {
             match state.ring.next(cursor, reader) {
                 Next::Frame(frame) => {
@@ -292,6 +313,12 @@ impl Topic {
                     frames.push(frame);
                 }
                 Next::Skip => {}
+                Next::Missed => {
+                    // The log may have locks of its own, under which it appends to this topic.
+                    drop(state);
+                    frames.extend(self.0.log.caught_up());
+                    state = self.state();
+                }
                 Next::UpToDate => return Reading::UpToDate,
                 Next::Behind { after, until } => return Reading::Behind { after, until },
             }
@@ -326,7 +353,7 @@ impl Topic {
         let cursor = state.ring.after(seq);
         let next = state.ring.next(&mut cursor.clone(), reader);
         let behind = matches!(next, Next::Behind { .. });
-        // The log may have locks of its own, under which it appends to this topic.
+        // As above, for the log's own locks.
         drop(state);
         let caught_up = if behind { None } else { self.0.log.caught_up() };
         (cursor, caught_up)
