@@ -392,3 +392,6 @@ pub(crate) enum Reading {
         until: u64,
     },
 }
+
+#[cfg(test)]
+mod tests;
