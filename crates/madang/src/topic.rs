@@ -13,6 +13,7 @@ pub(crate) mod round;
 use std::{
     fmt,
     future::Future,
+    hash::{Hash, Hasher},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -21,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use indexmap::IndexMap;
+use indexmap::{Equivalent, IndexSet};
 use tokio::runtime::Handle;
 use websocket::Frame;
 
@@ -125,10 +126,33 @@ struct Shared {
 struct State {
     ring: Ring,
     /// In the order in which they came, as far as none has gone.
-    subscribers: IndexMap<SessionId, AnySession>,
+    subscribers: IndexSet<Subscriber>,
     rounds: Rounds,
     /// What those who are behind share.
     pages: Weak<Pages>,
+}
+
+/// A session, found by its id, which is not kept a second time beside it.
+struct Subscriber(AnySession);
+
+impl Hash for Subscriber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().hash(state);
+    }
+}
+
+impl PartialEq for Subscriber {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for Subscriber {}
+
+impl Equivalent<Subscriber> for SessionId {
+    fn equivalent(&self, subscriber: &Subscriber) -> bool {
+        subscriber.0.id() == *self
+    }
 }
 
 impl State {
@@ -162,7 +186,7 @@ impl Topic {
             runtime: OnceLock::new(),
             state: Mutex::new(State {
                 ring,
-                subscribers: IndexMap::new(),
+                subscribers: IndexSet::new(),
                 rounds: Rounds::default(),
                 pages: Weak::new(),
             }),
@@ -238,7 +262,7 @@ impl Topic {
     fn announce(&self, mut state: MutexGuard<'_, State>) {
         self.0.end.store(state.ring.end(), Ordering::Release);
         let Some(runtime) = self.0.runtime.get() else {
-            return state.subscribers.values().for_each(AnySession::wake);
+            return state.subscribers.iter().for_each(|reader| reader.0.wake());
         };
         let rounds = 0..state.subscribers.len().div_ceil(READERS);
         let called: Vec<_> = rounds.filter(|round| state.rounds.call(*round)).collect();
@@ -257,12 +281,12 @@ impl Topic {
     /// Adds a session, and tells its cursor and whether it was not there before.
     pub(crate) fn enter(&self, session: AnySession, start: Start) -> (Cursor, bool) {
         let mut state = self.state();
-        let before = state.subscribers.insert(session.id(), session);
+        let new = state.subscribers.insert(Subscriber(session));
         let seq = match start {
             Start::Now => state.ring.head(),
             Start::After(seq) => seq,
         };
-        (state.ring.after(seq), before.is_none())
+        (state.ring.after(seq), new)
     }
 
     /// Takes a session out.

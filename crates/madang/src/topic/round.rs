@@ -150,7 +150,7 @@ impl Round {
         let all = state.subscribers.len();
         let range = first.min(all)..(first + READERS).min(all);
         if let Some(slice) = state.subscribers.get_range(range) {
-            readers.extend(slice.values().cloned());
+            readers.extend(slice.iter().map(|reader| reader.0.clone()));
         }
     }
 }
@@ -307,4 +307,43 @@ fn carry(topic: &Topic, readers: &[AnySession]) -> Carried {
         }
     }
     bundles.carried
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn carried(had: u64) -> Carried {
+        Carried { more: false, had }
+    }
+
+    #[test]
+    fn what_all_rounds_have_had_is_what_the_last_of_them_has_had() {
+        let mut rounds = Rounds::default();
+        for round in 0..3 {
+            assert!(rounds.call(round));
+            rounds.begin(round);
+        }
+        assert!(rounds.end(0, &carried(7)) && rounds.end(1, &carried(8)));
+        assert_eq!((rounds.had(2), rounds.had(3)), (7, 0));
+        assert!(rounds.end(2, &carried(9)));
+        assert_eq!(rounds.had(3), 7);
+        // Another has the place of one who was further, and his own place with him.
+        rounds.change(0, 2);
+        rounds.change(1, 0);
+        assert_eq!((rounds.had(1), rounds.had(3)), (7, 7));
+    }
+
+    #[test]
+    fn a_round_that_someone_joins_under_way_has_had_nothing_new() {
+        let mut rounds = Rounds::default();
+        assert!(rounds.call(0));
+        rounds.begin(0);
+        assert!(!rounds.call(0), "there is a task");
+        assert!(!rounds.end(0, &carried(7)), "it is due again");
+        assert_eq!(rounds.had(1), 0);
+        rounds.begin(0);
+        assert!(rounds.end(0, &carried(7)));
+        assert_eq!(rounds.had(1), 7);
+    }
 }
