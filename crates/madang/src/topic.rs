@@ -252,7 +252,7 @@ impl Topic {
     }
 
     /// Sends a frame that is no event (no number, not in the log) to every subscriber who is not
-    /// behind, `except` one.
+    /// behind, `except` one. Who is, gets what [`Log::caught_up`] makes of it.
     pub fn pass(&self, frame: impl Into<Frame>, except: Option<SessionId>) {
         let mut state = self.state();
         state.ring.pass(frame.into(), except);
