@@ -13,6 +13,7 @@ pub(crate) mod round;
 use std::{
     fmt,
     future::Future,
+    hash::{Hash, Hasher},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -21,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use indexmap::IndexMap;
+use indexmap::{Equivalent, IndexSet};
 use tokio::runtime::Handle;
 use websocket::Frame;
 
@@ -56,7 +57,8 @@ pub trait Log: Send + Sync + 'static {
     /// What a session is sent that was behind and now is not: something in place of the
     /// [passing frames](Topic::pass) that it missed. Nothing, by default.
     ///
-    /// It comes right behind the last page. Frames that pass from then on reach the session.
+    /// It comes right behind the last page; if nothing but such frames had left the [ring](RingLimits), before
+    /// what the ring holds. Frames that pass from then on reach the session.
     fn caught_up(&self) -> Option<Frame> {
         None
     }
@@ -116,7 +118,7 @@ struct Shared {
     end: AtomicU64,
     /// In milliseconds; see [`Topic::set_window`].
     window: AtomicU32,
-    /// Where rounds run, once there is a reader to whom they can write.
+    /// Where rounds run, once there is a reader.
     runtime: OnceLock<Handle>,
     log: Arc<dyn Log>,
 }
@@ -124,10 +126,43 @@ struct Shared {
 struct State {
     ring: Ring,
     /// In the order in which they came, as far as none has gone.
-    subscribers: IndexMap<SessionId, AnySession>,
+    subscribers: IndexSet<Subscriber>,
     rounds: Rounds,
     /// What those who are behind share.
     pages: Weak<Pages>,
+}
+
+/// A session, found by its id, which is not kept a second time beside it.
+struct Subscriber(AnySession);
+
+impl Hash for Subscriber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().hash(state);
+    }
+}
+
+impl PartialEq for Subscriber {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for Subscriber {}
+
+impl Equivalent<Subscriber> for SessionId {
+    fn equivalent(&self, subscriber: &Subscriber) -> bool {
+        subscriber.0.id() == *self
+    }
+}
+
+impl State {
+    /// What has passed by all readers need not stay in the ring.
+    fn let_pass(&mut self) {
+        if self.ring.begins_passing() {
+            let rounds = self.subscribers.len().div_ceil(READERS);
+            self.ring.let_pass(self.rounds.had(rounds));
+        }
+    }
 }
 
 impl Topic {
@@ -151,7 +186,7 @@ impl Topic {
             runtime: OnceLock::new(),
             state: Mutex::new(State {
                 ring,
-                subscribers: IndexMap::new(),
+                subscribers: IndexSet::new(),
                 rounds: Rounds::default(),
                 pages: Weak::new(),
             }),
@@ -217,7 +252,7 @@ impl Topic {
     }
 
     /// Sends a frame that is no event (no number, not in the log) to every subscriber who is not
-    /// behind, `except` one.
+    /// behind, `except` one. Who is, gets what [`Log::caught_up`] makes of it.
     pub fn pass(&self, frame: impl Into<Frame>, except: Option<SessionId>) {
         let mut state = self.state();
         state.ring.pass(frame.into(), except);
@@ -227,7 +262,7 @@ impl Topic {
     fn announce(&self, mut state: MutexGuard<'_, State>) {
         self.0.end.store(state.ring.end(), Ordering::Release);
         let Some(runtime) = self.0.runtime.get() else {
-            return state.subscribers.values().for_each(AnySession::wake);
+            return state.subscribers.iter().for_each(|reader| reader.0.wake());
         };
         let rounds = 0..state.subscribers.len().div_ceil(READERS);
         let called: Vec<_> = rounds.filter(|round| state.rounds.call(*round)).collect();
@@ -238,7 +273,7 @@ impl Topic {
         }
     }
 
-    /// There is a reader to whom rounds can write.
+    /// There is a reader, whom rounds can write to, wake, and ask how far it is.
     pub(crate) fn carry_by(&self, runtime: &Handle) {
         self.0.runtime.get_or_init(|| runtime.clone());
     }
@@ -246,34 +281,44 @@ impl Topic {
     /// Adds a session, and tells its cursor and whether it was not there before.
     pub(crate) fn enter(&self, session: AnySession, start: Start) -> (Cursor, bool) {
         let mut state = self.state();
-        let before = state.subscribers.insert(session.id(), session);
+        let new = state.subscribers.insert(Subscriber(session));
         let seq = match start {
             Start::Now => state.ring.head(),
             Start::After(seq) => seq,
         };
-        (state.ring.after(seq), before.is_none())
+        (state.ring.after(seq), new)
     }
 
     /// Takes a session out.
     pub(crate) fn leave(&self, session: SessionId) {
         let mut state = self.state();
-        let removed = state.subscribers.swap_remove_full(&session);
+        let Some((place, ..)) = state.subscribers.swap_remove_full(&session) else {
+            return;
+        };
+        // The last one now has this place.
         let last = state.subscribers.len();
-        // The last one now has this place: if its own round has yet to come to it, this one may not.
-        if let Some((place, ..)) = removed
-            && place < last
-            && place / READERS != last / READERS
-            && let Some(runtime) = self.0.runtime.get()
-            && state.rounds.call(place / READERS)
+        let (from, to) = (last / READERS, place / READERS);
+        if place == last || from == to {
+            return;
+        }
+        state.rounds.change(from, to);
+        // If its own round has yet to come to it, this one may not.
+        if let Some(runtime) = self.0.runtime.get()
+            && state.rounds.call(to)
         {
             drop(state);
-            Round::spawn(runtime, self, place / READERS);
+            Round::spawn(runtime, self, to);
         }
     }
 
     /// Whether there is something that a reader at `cursor` has not had; does not take the lock.
     pub(crate) fn has_news(&self, cursor: &Cursor) -> bool {
-        cursor.position() != self.0.end.load(Ordering::Acquire)
+        cursor.position() != self.end()
+    }
+
+    /// The position after the newest frame; does not take the lock.
+    pub(crate) fn end(&self) -> u64 {
+        self.0.end.load(Ordering::Acquire)
     }
 
     /// Takes frames at `cursor` into `frames` until `budget` bytes are used up.
@@ -284,7 +329,7 @@ impl Topic {
         budget: &mut usize,
         frames: &mut Vec<Frame>,
     ) -> Reading {
-        let state = self.state();
+        let mut state = self.state();
         while *budget > 0 {
             match state.ring.next(cursor, reader) {
                 Next::Frame(frame) => {
@@ -292,6 +337,12 @@ impl Topic {
                     frames.push(frame);
                 }
                 Next::Skip => {}
+                Next::Missed => {
+                    // The log may have locks of its own, under which it appends to this topic.
+                    drop(state);
+                    frames.extend(self.0.log.caught_up());
+                    state = self.state();
+                }
                 Next::UpToDate => return Reading::UpToDate,
                 Next::Behind { after, until } => return Reading::Behind { after, until },
             }
@@ -326,7 +377,7 @@ impl Topic {
         let cursor = state.ring.after(seq);
         let next = state.ring.next(&mut cursor.clone(), reader);
         let behind = matches!(next, Next::Behind { .. });
-        // The log may have locks of its own, under which it appends to this topic.
+        // As above, for the log's own locks.
         drop(state);
         let caught_up = if behind { None } else { self.0.log.caught_up() };
         (cursor, caught_up)
@@ -365,3 +416,6 @@ pub(crate) enum Reading {
         until: u64,
     },
 }
+
+#[cfg(test)]
+mod tests;

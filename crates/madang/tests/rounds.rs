@@ -9,7 +9,10 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -155,6 +158,32 @@ impl Log for Kept {
     }
 }
 
+/// A state that is told by frames that pass, and the log of a topic without events.
+#[derive(Clone, Default)]
+struct State(Arc<AtomicU64>);
+
+impl State {
+    fn set(&self, topic: &Topic, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+        topic.pass(format!("{number} {}", "마당".repeat(400)), None);
+    }
+}
+
+impl Log for State {
+    fn page(&self, _: u64, _: u64) -> PageFuture {
+        panic!("there are no events")
+    }
+
+    fn gap(&self, _: u64, _: u64) -> Frame {
+        panic!("there are no events")
+    }
+
+    fn caught_up(&self) -> Option<Frame> {
+        let state = self.0.load(Ordering::Relaxed);
+        Some(Frame::text(format!("{state} in all")))
+    }
+}
+
 struct Visitor {
     stream: TcpStream,
     decoder: Decoder,
@@ -186,6 +215,12 @@ impl Visitor {
             assert_eq!(self.next().await, text);
         }
     }
+}
+
+/// What a text tells of the [state](State), and whether it tells all of it.
+fn told(text: &str) -> (u64, bool) {
+    let (state, rest) = text.split_once(' ').unwrap();
+    (state.parse().unwrap(), rest == "in all")
 }
 
 fn event(number: u64) -> String {
@@ -331,6 +366,79 @@ async fn what_passes_reaches_all_but_the_one_excepted() {
                 assert_eq!(visitor.next().await, format!("stored {number}"));
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_passes_is_missed_by_nobody_who_reads_while_others_come_and_go() {
+    let state = State::default();
+    let yard = Yard::with(Topic::new(0, limits(1024), state.clone())).await;
+    let mut stay = Vec::new();
+    let mut go = Vec::new();
+    // More than two rounds, whose readers take the places of those who leave.
+    for number in 0..150 {
+        go.push(yard.visit(&format!("goes{number}"), false).await);
+        let visitor = yard.visit(&format!("stays{number}"), number % 3 == 0).await;
+        stay.push(visitor);
+    }
+    let topic = yard.topic.clone();
+    let passing = tokio::spawn(async move {
+        for number in 1..=300 {
+            state.set(&topic, number);
+            // Now several go with one round, now a round is over before the next.
+            if number % 3 == 0 {
+                tokio::time::sleep(Duration::from_millis(number % 7)).await;
+            }
+        }
+    });
+    let leaving = tokio::spawn(async move {
+        for visitor in go {
+            drop(visitor);
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    });
+    for visitor in &mut stay {
+        for number in 1..=300 {
+            assert_eq!(told(&visitor.next().await), (number, false));
+        }
+    }
+    passing.await.unwrap();
+    leaving.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_read_what_passes_knows_the_state_in_the_end() {
+    let state = State::default();
+    let yard = Yard::with(Topic::new(0, limits(64), state.clone())).await;
+    let mut quick = yard.visit("quick", false).await;
+    let mut slow = yard.visit("slow", false).await;
+    const STATES: u64 = 5_000;
+    for number in 1..=STATES {
+        state.set(&yard.topic, number);
+        if number % 50 == 0 {
+            for number in number - 49..=number {
+                assert_eq!(told(&quick.next().await), (number, false));
+            }
+        }
+    }
+    yard.topic.publish("end");
+    let (mut known, mut missed) = (0, false);
+    loop {
+        let text = slow.next().await;
+        if text == "end" {
+            break;
+        }
+        let (state, in_all) = told(&text);
+        assert!(in_all || state == known + 1, "{state} behind {known}");
+        (known, missed) = (state, missed || in_all);
+    }
+    assert_eq!(known, STATES);
+    assert!(missed, "the reader was not slow");
+    // And it is on the rounds again.
+    assert_eq!(quick.next().await, "end");
+    state.set(&yard.topic, STATES + 1);
+    for visitor in [&mut slow, &mut quick] {
+        assert_eq!(told(&visitor.next().await), (STATES + 1, false));
     }
 }
 

@@ -179,6 +179,33 @@ async fn who_was_behind_is_told_what_stands_for_the_passing_frames_it_missed() {
 }
 
 #[tokio::test]
+async fn who_misses_nothing_but_what_passes_is_told_what_stands_for_it() {
+    let yard = Yard::with_log(RingLimits {
+        frames: 4,
+        bytes: 1 << 20,
+    });
+    let mut visitor = yard.visitors(1).await.remove(0);
+    yard.topic.pass("first", None);
+    assert_eq!(visitor.texts(1).await, ["first"]);
+    // More than the pipe holds, and far more than the ring; the reader's task is at work all the while.
+    for number in 0..1000 {
+        yard.topic.pass(format!("{number:<1000}"), None);
+        tokio::task::yield_now().await;
+    }
+    yard.publish("event");
+    let mut texts = Vec::new();
+    while texts.last().is_none_or(|text| text != "event") {
+        texts.extend(visitor.texts(1).await);
+    }
+    texts.pop();
+    assert_eq!(texts.pop().as_deref(), Some("caught up"));
+    assert!(texts.is_sorted_by_key(|text| text.trim_end().parse::<u32>().unwrap()));
+    assert!(texts.len() < 1000, "nothing was missed");
+    yard.topic.pass("heard", None);
+    assert_eq!(visitor.texts(1).await, ["heard"]);
+}
+
+#[tokio::test]
 async fn moving_a_subscription_lets_nothing_of_the_old_place_follow_the_reply() {
     let yard = Yard::with_log(RingLimits::default());
     let mut visitor = yard.visitors(1).await.remove(0);

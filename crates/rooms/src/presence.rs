@@ -17,9 +17,8 @@
 
 mod view;
 
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{BTreeSet, HashMap};
-use std::num::NonZeroU32;
+use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 pub use self::view::{Change, Leave, Occupant, PresenceSettings, Snapshot, Who};
@@ -31,11 +30,13 @@ use crate::{SessionId, Timestamp, User, UserId, UserName};
 #[derive(Debug)]
 pub struct Presence {
     settings: PresenceSettings,
-    present: BTreeMap<UserId, Present>,
+    present: HashMap<UserId, Present>,
     /// Whose session it is, for each session in the room.
     sessions: HashMap<SessionId, UserId>,
-    /// When the grace of each user who is [`Stay::Lost`] ends.
+    /// When the grace ends of each user whose last session broke off, in the order of these times.
     graces: BTreeSet<(Instant, UserId)>,
+    /// The same, by the users.
+    lost: BTreeMap<UserId, Instant>,
     /// Everyone who changed since the last announcement, with what the others know of them.
     changed: BTreeMap<UserId, Known>,
     /// When the changes are to be told.
@@ -55,15 +56,8 @@ struct Present {
     name: UserName,
     guest: bool,
     since: Timestamp,
-    stay: Stay,
-}
-
-#[derive(Debug)]
-enum Stay {
-    /// In the room with so many sessions.
-    Here(NonZeroU32),
-    /// The last session broke off; the grace ends then.
-    Lost(Instant),
+    /// With how many sessions; none in a grace.
+    sessions: u32,
 }
 
 /// What those in the room know of a user who changed since the last announcement.
@@ -83,9 +77,10 @@ impl Presence {
     pub fn new(settings: PresenceSettings) -> Self {
         Self {
             settings,
-            present: BTreeMap::new(),
+            present: HashMap::new(),
             sessions: HashMap::new(),
             graces: BTreeSet::new(),
+            lost: BTreeMap::new(),
             changed: BTreeMap::new(),
             due: None,
             told: None,
@@ -103,9 +98,9 @@ impl Presence {
                 name,
                 guest,
                 since,
-                stay: Stay::Lost(until),
+                sessions: 0,
             });
-            self.graces.insert((until, id));
+            self.lose(id, until);
         }
     }
 
@@ -126,18 +121,16 @@ impl Presence {
                 name: user.name.clone(),
                 guest: user.guest,
                 since: at,
-                stay: Stay::Here(NonZeroU32::MIN),
+                sessions: 1,
             };
             self.present.insert(user.id.clone(), present);
             return;
         };
-        match &mut present.stay {
-            Stay::Here(sessions) if is_new => *sessions = sessions.saturating_add(1),
-            Stay::Here(_) => {}
-            Stay::Lost(until) => {
-                self.graces.remove(&(*until, user.id.clone()));
-                present.stay = Stay::Here(NonZeroU32::MIN);
-            }
+        if is_new {
+            present.sessions = present.sessions.saturating_add(1);
+        }
+        if let Some(until) = self.lost.remove(&user.id) {
+            self.graces.remove(&(until, user.id.clone()));
         }
         let before = present.user(&user.id);
         if before != *user {
@@ -157,22 +150,21 @@ impl Presence {
 
     /// A user has one session less.
     fn depart(&mut self, id: &UserId, now: Instant, how: Leave) {
-        let Some(Present { stay, .. }) = self.present.get_mut(id) else {
+        let Some(present) = self.present.get_mut(id) else {
             return;
         };
-        let Stay::Here(sessions) = stay else { return };
-        if let Some(others) = NonZeroU32::new(sessions.get() - 1) {
-            *sessions = others;
-            return;
-        }
+        present.sessions = present.sessions.saturating_sub(1);
         match how {
+            _ if present.sessions > 0 => {}
             Leave::Clean => self.remove(id, now),
-            Leave::Broken => {
-                let until = now + self.settings.grace;
-                *stay = Stay::Lost(until);
-                self.graces.insert((until, id.clone()));
-            }
+            Leave::Broken => self.lose(id.clone(), now + self.settings.grace),
         }
+    }
+
+    /// A user's grace begins.
+    fn lose(&mut self, id: UserId, until: Instant) {
+        self.graces.insert((until, id.clone()));
+        self.lost.insert(id, until);
     }
 
     fn remove(&mut self, id: &UserId, at: Instant) {
@@ -216,6 +208,7 @@ impl Presence {
     pub fn tick(&mut self, now: Instant) -> Option<Change> {
         while self.graces.first().is_some_and(|(until, _)| *until <= now) {
             if let Some((until, id)) = self.graces.pop_first() {
+                self.lost.remove(&id);
                 self.remove(&id, until);
             }
         }
@@ -270,15 +263,12 @@ impl Presence {
         let count = self.present.len();
         // In a crowd those who come are many too, and a list for each of them would be the most of
         // what it costs.
-        let named = if count > self.settings.named {
-            0
+        let users = if count > self.settings.named {
+            Vec::new()
         } else {
-            count
+            self.users().collect()
         };
-        Snapshot {
-            count,
-            users: self.users().take(named).collect(),
-        }
+        Snapshot { count, users }
     }
 
     /// Who is present, with how many sessions and since when; the changes told later continue from
@@ -287,13 +277,10 @@ impl Presence {
         self.view();
         let occupant = |(id, present): (&UserId, &Present)| Occupant {
             user: present.user(id),
-            sessions: match present.stay {
-                Stay::Here(sessions) => sessions.get() as usize,
-                Stay::Lost(_) => 0,
-            },
+            sessions: present.sessions as usize,
             since: present.since,
         };
-        let users = self.present.iter().take(self.settings.named);
+        let users = self.in_order().into_iter().take(self.settings.named);
         Who {
             count: self.present.len(),
             users: users.map(occupant).collect(),
@@ -301,7 +288,16 @@ impl Presence {
     }
 
     fn users(&self) -> impl Iterator<Item = User> {
-        self.present.iter().map(|(id, present)| present.user(id))
+        let present = self.in_order().into_iter();
+        present.map(|(id, present)| present.user(id))
+    }
+
+    /// Everyone by their ids, which is the order in which guests came: people are to stand in a list where
+    /// they stood before.
+    fn in_order(&self) -> Vec<(&UserId, &Present)> {
+        let mut present: Vec<_> = self.present.iter().collect();
+        present.sort_unstable_by_key(|(id, _)| *id);
+        present
     }
 
     /// Someone is shown the room.

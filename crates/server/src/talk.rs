@@ -43,6 +43,9 @@ enum Said {
         joined: Vec<Person>,
         left: Vec<Person>,
         count: u64,
+        /// Those in `joined` are all who are there.
+        #[serde(default)]
+        reset: bool,
     },
     Gap {
         from: u64,
@@ -136,8 +139,15 @@ fn show(text: &str) -> anyhow::Result<()> {
         serde_json::from_str(text).context("the server says what this client cannot read")?;
     let mut out = std::io::stdout().lock();
     match said {
-        Said::Subscribed { presence } => {
-            writeln!(out, "* {}", names(&presence.users))?;
+        Said::Subscribed {
+            presence: Present { users },
+        }
+        | Said::Presence {
+            joined: users,
+            reset: true,
+            ..
+        } => {
+            writeln!(out, "* {}", names(&users))?;
         }
         Said::Message {
             at,
@@ -154,6 +164,7 @@ fn show(text: &str) -> anyhow::Result<()> {
             joined,
             left,
             count,
+            ..
         } => {
             if !joined.is_empty() {
                 writeln!(out, "* + {} ({count})", names(&joined))?;

@@ -7,7 +7,7 @@
 
 mod common;
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use common::{PATIENCE, Server};
 use futures_util::{StreamExt, future::join_all};
@@ -128,4 +128,80 @@ async fn who_stops_reading_costs_little_slows_nobody_and_has_everything_in_the_e
         grown < 96 * 1024 * 1024,
         "{grown} bytes for {SLOW} who catch up"
     );
+}
+
+/// Nothing is stored that would bring them back by way of the log: all that they miss only passes by.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_reading_while_people_come_and_go_knows_who_is_there_in_the_end() {
+    let server = Server::start_with(
+        "[times]\nheartbeat_ms = 3600000\npresence_window_ms = 20\n[limits]\nring_events = 4\n\
+         [compression]\nenabled = false",
+    );
+    let mut watcher = server.guest_in("lobby", "watcher").await;
+    let mut slow = slow(&server, 0).await;
+    let gone = server.guest_in("lobby", "gone").await;
+    let mut present = BTreeSet::from(["watcher".to_owned()]);
+    while !present.contains("gone") {
+        hear(&mut present, &next(&mut slow).await);
+    }
+    // More than the system takes for one who does not read.
+    let mut talker = server.guest_in("lobby", "talker").await;
+    let text = "x".repeat(TEXT);
+    for number in 0..MESSAGES {
+        let signal = json!({"type": "signal", "id": number, "room": "lobby", "data": text});
+        talker.ok(signal).await;
+    }
+    let normal = client::Close::new(client::CloseCode::NORMAL, "");
+    gone.0.close(normal).await.unwrap();
+    watcher
+        .next_where(|message| message["left"].to_string().contains("gone"))
+        .await;
+    let mut stay = Vec::new();
+    for number in 0..10 {
+        let name = format!("new{number}");
+        stay.push(server.guest_in("lobby", &name).await);
+        watcher
+            .next_where(|message| message["joined"].to_string().contains(&name))
+            .await;
+    }
+
+    watcher
+        .ok(json!({"type": "send", "id": "end", "room": "lobby", "text": "end"}))
+        .await;
+    let mut told_anew = 0;
+    loop {
+        let message = next(&mut slow).await;
+        if message["type"] == "message" {
+            break;
+        }
+        told_anew += u32::from(message["reset"] == true);
+        hear(&mut present, &message);
+    }
+    assert!(told_anew > 0, "the reader was not slow");
+    let who = watcher
+        .ok(json!({"type": "who", "id": "who", "room": "lobby"}))
+        .await;
+    assert_eq!(present, names(&who["users"]));
+}
+
+/// Keeps a list of those present as a client does.
+fn hear(present: &mut BTreeSet<String>, message: &Value) {
+    if message["type"] != "presence" {
+        return;
+    }
+    if message["reset"] == true {
+        present.clear();
+    }
+    present.extend(names(&message["joined"]));
+    for name in names(&message["left"]) {
+        present.remove(&name);
+    }
+    assert_eq!(message["count"], present.len());
+}
+
+fn names(users: &Value) -> BTreeSet<String> {
+    let users = users.as_array().unwrap().iter();
+    users
+        .map(|user| user["name"].as_str().unwrap().to_owned())
+        .collect()
 }

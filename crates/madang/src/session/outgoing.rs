@@ -288,33 +288,24 @@ impl Outgoing {
 
     /// What a round of a topic can do for the connection, which has had it then.
     pub(crate) fn offer(&mut self, bundles: &mut Bundles<'_>, reader: SessionId) -> Offer {
-        if self.line.is_none() {
-            return Offer::Wake;
-        }
-        if self.batch.is_some() {
-            // The task goes on when the socket takes more, and looks then.
-            self.missed = true;
-            return Offer::Nothing;
-        }
         let topic = bundles.topic();
         let mut subscriptions = self.subscriptions.iter_mut();
-        // One that is on its way is begun by the task, and so is one that is behind.
         let Some(subscription) = subscriptions.find(|own| own.topic.is(topic)) else {
+            // It is on its way, and begun by the task.
+            bundles.see(None);
             return Offer::Nothing;
         };
-        if subscription.is_paging() || !subscription.is_due() {
-            return Offer::Nothing;
-        }
-        let Some(bytes) = bundles.take(&mut subscription.cursor, self.deflate, reader) else {
-            return Offer::Wake;
-        };
-        // It may have been, until its last page.
-        subscription.behind = None;
-        if bytes.is_empty() {
+        let offer = if self.line.is_none() {
+            Offer::Wake
+        } else if self.batch.is_some() {
+            // The task goes on when the socket takes more, and looks then.
+            self.missed = true;
             Offer::Nothing
         } else {
-            Offer::Write(bytes)
-        }
+            subscription.offer(bundles, self.deflate, reader)
+        };
+        bundles.see(Some(&subscription.cursor));
+        offer
     }
 
     /// The connection, for what was offered.
@@ -342,9 +333,7 @@ impl Outgoing {
             None => {
                 // Most sessions have one; the next power of two would cost more than it saves.
                 self.subscriptions.reserve_exact(1);
-                if self.line.is_some() {
-                    topic.carry_by(&Handle::current());
-                }
+                topic.carry_by(&Handle::current());
                 self.subscriptions.push(Subscription {
                     topic,
                     cursor,
@@ -407,6 +396,28 @@ impl Outgoing {
 }
 
 impl Subscription {
+    /// What a round can write. One that is behind is the task's.
+    fn offer(
+        &mut self,
+        bundles: &mut Bundles<'_>,
+        deflate: Option<Deflate>,
+        reader: SessionId,
+    ) -> Offer {
+        if self.is_paging() || !self.is_due() {
+            return Offer::Nothing;
+        }
+        let Some(bytes) = bundles.take(&mut self.cursor, deflate, reader) else {
+            return Offer::Wake;
+        };
+        // It may have been, until its last page.
+        self.behind = None;
+        if bytes.is_empty() {
+            Offer::Nothing
+        } else {
+            Offer::Write(bytes)
+        }
+    }
+
     fn is_due(&self) -> bool {
         self.topic.has_news(&self.cursor)
     }

@@ -80,6 +80,8 @@ pub(crate) enum Next {
     Frame(Frame),
     /// An entry that is not for this reader.
     Skip,
+    /// Frames that passed left the ring before the reader had them. What passes from now on is for it again.
+    Missed,
     /// The reader has everything.
     UpToDate,
     /// The ring begins later than this: events `after + 1 ..= until` must come from elsewhere.
@@ -95,6 +97,9 @@ struct Entry {
     /// Whom the frame is not for.
     except: Option<SessionId>,
 }
+
+/// Entries for which a ring has memory at all times.
+const KEPT_ENTRIES: usize = 2;
 
 /// Entries at positions `first ..`, oldest first. Positions begin at 1: a cursor at 0 is behind any ring.
 #[derive(Debug)]
@@ -136,7 +141,7 @@ impl Ring {
         }
         if seq != self.head + 1 {
             self.first = self.end() + 1;
-            self.entries.clear();
+            self.entries = VecDeque::new();
             self.bytes = 0;
         }
         self.head = seq;
@@ -160,15 +165,43 @@ impl Ring {
     }
 
     fn push(&mut self, entry: Entry) {
-        self.bytes += entry.frame.len();
-        self.entries.push_back(entry);
-        while self.entries.len() > self.limits.frames.max(1)
-            || (self.bytes > self.limits.bytes && self.entries.len() > 1)
+        let bytes = entry.frame.len();
+        // Room is made first: a ring that is full does not grow.
+        while self.entries.len() >= self.limits.frames.max(1)
+            || self.bytes + bytes > self.limits.bytes
         {
-            if let Some(oldest) = self.entries.pop_front() {
-                self.bytes -= oldest.frame.len();
-                self.first += 1;
+            if !self.drop_oldest() {
+                break;
             }
+        }
+        self.bytes += bytes;
+        self.entries.push_back(entry);
+    }
+
+    /// Whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let Some(oldest) = self.entries.pop_front() else {
+            return false;
+        };
+        self.bytes -= oldest.frame.len();
+        self.first += 1;
+        true
+    }
+
+    /// Whether the oldest entry is no event.
+    pub(crate) fn begins_passing(&self) -> bool {
+        self.entries.front().is_some_and(|entry| !entry.is_event)
+    }
+
+    /// Lets go of the oldest entries up to `position` as far as they are no events: all readers have had
+    /// them. Gives back the memory that the rest does not need.
+    pub(crate) fn let_pass(&mut self, position: u64) {
+        while self.first < position && self.begins_passing() {
+            self.drop_oldest();
+        }
+        let needed = self.entries.len().max(KEPT_ENTRIES);
+        if self.entries.capacity() > 4 * needed {
+            self.entries.shrink_to(2 * needed);
         }
     }
 
@@ -229,8 +262,12 @@ impl Ring {
                     until,
                 };
             }
-            // Only passing frames were missed.
-            *cursor = self.after(cursor.seq);
+            if cursor.came < self.first {
+                *cursor = self.after(cursor.seq);
+                return Next::Missed;
+            }
+            // What has left had passed before the reader came.
+            cursor.position = self.first;
         }
         let position = cursor.position;
         let Some(entry) = self.entries.get((position - self.first) as usize) else {

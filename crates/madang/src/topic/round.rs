@@ -35,6 +35,8 @@ struct State {
     due: bool,
     /// There is a task.
     running: bool,
+    /// All readers of the round have had what passed before this position, or it was not for them.
+    had: u64,
 }
 
 impl Rounds {
@@ -54,14 +56,41 @@ impl Rounds {
         }
     }
 
-    /// Whether the round is over; it is not if there is `more`, or it is due again.
-    fn end(&mut self, round: usize, more: bool) -> bool {
+    /// Whether the round is over; it is not if there is more, or it is due again.
+    fn end(&mut self, round: usize, carried: &Carried) -> bool {
         let Some(state) = self.0.get_mut(round) else {
             return true;
         };
-        state.running = more || state.due;
+        if !state.due {
+            // Else someone may be on it by now who has not had that much.
+            state.had = state.had.max(carried.had);
+        }
+        state.running = carried.more || state.due;
         !state.running
     }
+
+    /// A reader is on another round from now on.
+    pub(super) fn change(&mut self, from: usize, to: usize) {
+        let had = self.0.get(from).map_or(0, |state| state.had);
+        if let Some(state) = self.0.get_mut(to) {
+            state.had = state.had.min(had);
+        }
+    }
+
+    /// What passed before this position, the readers of the first `count` rounds have all had.
+    pub(super) fn had(&self, count: usize) -> u64 {
+        let rounds = (0..count).map(|round| self.0.get(round).map_or(0, |state| state.had));
+        rounds.min().unwrap_or(0)
+    }
+}
+
+/// What a round has come to.
+#[derive(Default)]
+struct Carried {
+    /// Whether there is more for some of the readers.
+    more: bool,
+    /// All of them have had what is before this position, be it that their tasks have it to write.
+    had: u64,
 }
 
 /// A round under way.
@@ -89,17 +118,27 @@ impl Round {
             tokio::task::yield_now().await;
             let began = Instant::now();
             self.readers(&mut readers);
-            let more = carry(&self.topic, &readers);
+            let carried = carry(&self.topic, &readers);
             readers.clear();
             let window = self.topic.window();
-            if !more && !window.is_zero() {
+            if !carried.more && !window.is_zero() {
                 sleep_until(began + window).await;
             }
-            if self.topic.state().rounds.end(self.number, more) {
+            if self.end(&carried) {
                 self.over = true;
                 return;
             }
         }
+    }
+
+    /// Whether the round is over. What has passed by all readers then has no place in the ring any more.
+    fn end(&self, carried: &Carried) -> bool {
+        let mut state = self.topic.state();
+        let over = state.rounds.end(self.number, carried);
+        if over {
+            state.let_pass();
+        }
+        over
     }
 
     /// Those who are on the round now.
@@ -111,7 +150,7 @@ impl Round {
         let all = state.subscribers.len();
         let range = first.min(all)..(first + READERS).min(all);
         if let Some(slice) = state.subscribers.get_range(range) {
-            readers.extend(slice.values().cloned());
+            readers.extend(slice.iter().map(|reader| reader.0.clone()));
         }
     }
 }
@@ -124,7 +163,8 @@ impl Drop for Round {
         }
         let mut readers = Vec::new();
         self.readers(&mut readers);
-        self.topic.state().rounds.end(self.number, false);
+        let nothing = Carried::default();
+        self.topic.state().rounds.end(self.number, &nothing);
         for reader in readers {
             reader.wake();
         }
@@ -135,8 +175,7 @@ impl Drop for Round {
 pub(crate) struct Bundles<'t> {
     topic: &'t Topic,
     made: Vec<Bundle>,
-    /// Whether a reader has more to come than one bundle may hold.
-    more: bool,
+    carried: Carried,
 }
 
 /// Frames from one place in the topic on, encoded side by side for all readers who are there.
@@ -152,12 +191,21 @@ impl<'t> Bundles<'t> {
         Self {
             topic,
             made: Vec::new(),
-            more: false,
+            carried: Carried {
+                more: false,
+                had: topic.end(),
+            },
         }
     }
 
     pub(crate) fn topic(&self) -> &'t Topic {
         self.topic
+    }
+
+    /// A reader has had what is before its cursor; with none, it may not even have begun.
+    pub(crate) fn see(&mut self, cursor: Option<&Cursor>) {
+        let had = cursor.map_or(0, |cursor| cursor.position());
+        self.carried.had = self.carried.had.min(had);
     }
 
     /// What a reader at `cursor` is to be sent, who has had it then; `None` if the ring begins later.
@@ -174,7 +222,7 @@ impl<'t> Bundles<'t> {
             None => {
                 let run = self.topic.run(from, BATCH_BYTES)?;
                 let bytes = encode(&run.frames, deflate);
-                self.more |= run.more;
+                self.carried.more |= run.more;
                 self.made.push(Bundle {
                     from,
                     deflate,
@@ -201,7 +249,7 @@ impl<'t> Bundles<'t> {
     ) -> Bytes {
         let (mut budget, mut frames) = (BATCH_BYTES, Vec::new());
         let read = self.topic.read(cursor, reader, &mut budget, &mut frames);
-        self.more |= !matches!(read, Reading::UpToDate);
+        self.carried.more |= !matches!(read, Reading::UpToDate);
         encode(&frames, deflate)
     }
 }
@@ -223,13 +271,14 @@ struct Parcel<'r> {
     bytes: Bytes,
 }
 
-/// Carries to each reader what is new for it, once. Whether there is more for some.
-fn carry(topic: &Topic, readers: &[AnySession]) -> bool {
+/// Carries to each reader what is new for it, once.
+fn carry(topic: &Topic, readers: &[AnySession]) -> Carried {
     let mut bundles = Bundles::new(topic);
     let mut parcels = Vec::with_capacity(readers.len());
     for reader in readers {
         let Some(mut outgoing) = reader.lend() else {
             // Its task is at work, or another topic's round is here.
+            bundles.see(None);
             reader.wake();
             continue;
         };
@@ -257,5 +306,44 @@ fn carry(topic: &Topic, readers: &[AnySession]) -> bool {
             parcel.reader.wake();
         }
     }
-    bundles.more
+    bundles.carried
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn carried(had: u64) -> Carried {
+        Carried { more: false, had }
+    }
+
+    #[test]
+    fn what_all_rounds_have_had_is_what_the_last_of_them_has_had() {
+        let mut rounds = Rounds::default();
+        for round in 0..3 {
+            assert!(rounds.call(round));
+            rounds.begin(round);
+        }
+        assert!(rounds.end(0, &carried(7)) && rounds.end(1, &carried(8)));
+        assert_eq!((rounds.had(2), rounds.had(3)), (7, 0));
+        assert!(rounds.end(2, &carried(9)));
+        assert_eq!(rounds.had(3), 7);
+        // Another has the place of one who was further, and his own place with him.
+        rounds.change(0, 2);
+        rounds.change(1, 0);
+        assert_eq!((rounds.had(1), rounds.had(3)), (7, 7));
+    }
+
+    #[test]
+    fn a_round_that_someone_joins_under_way_has_had_nothing_new() {
+        let mut rounds = Rounds::default();
+        assert!(rounds.call(0));
+        rounds.begin(0);
+        assert!(!rounds.call(0), "there is a task");
+        assert!(!rounds.end(0, &carried(7)), "it is due again");
+        assert_eq!(rounds.had(1), 0);
+        rounds.begin(0);
+        assert!(rounds.end(0, &carried(7)));
+        assert_eq!(rounds.had(1), 7);
+    }
 }
