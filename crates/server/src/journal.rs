@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use self::pace::Pace;
-use crate::{clock::now, memory};
+use crate::clock::now;
 
 /// Writes in one transaction at most: it bounds how long the first of them waits.
 const BATCH: usize = 256;
@@ -396,7 +396,6 @@ impl Writer {
         if self.worked >= WORK && self.wrote.elapsed() >= REST {
             self.worked = 0;
             self.store.rest();
-            memory::give_back();
         }
         let tended = self.store.tend(idle);
         self.tended_to(tended)

@@ -36,7 +36,6 @@ mod identity;
 mod journal;
 mod lab;
 mod live;
-mod memory;
 mod page;
 mod reads;
 mod refused;
