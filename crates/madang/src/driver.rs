@@ -98,11 +98,13 @@ where
     /// `early` are bytes that the peer sent right behind its handshake.
     pub(crate) fn new(io: S, early: &[u8], session: Entered<E>, inflating: bool) -> Self {
         let settings = session.settings();
+        let mut due = Due::default();
+        due.head = session.own_outgoing().head(settings.answer_with_first);
         let wire = Wire {
             session: session.clone(),
             io,
             incoming: Incoming::new(settings, inflating, early),
-            due: Due::default(),
+            due,
             heartbeat: Heartbeat::new(settings, session.is_told_to_ping()),
             ending: None,
         };
@@ -122,6 +124,7 @@ where
     pub(crate) fn run(mut self) -> impl Future<Output = ()> + Send {
         async move {
             self.wire.call(callback(&self.entered, Step::Open)).await;
+            self.wire.due.answer();
             let end = loop {
                 let step = match poll_fn(|cx| self.wire.poll_step(cx)).await {
                     Step::End(end) => break end,

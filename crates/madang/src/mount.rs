@@ -218,8 +218,8 @@ fn open<E: Endpoint>(upgraded: Upgraded, session: Entered<E>, deflate: Option<De
     let upgraded = match upgraded.downcast::<TokioIo<Socket>>() {
         Ok(own) => {
             return match own.io.into_inner().plain() {
-                Ok(line) => spawn_plain(line, &own.read_buf, session, deflate),
-                Err(socket) => spawn(socket, None, &own.read_buf, session, deflate),
+                Ok((line, head)) => spawn_plain(line, head, &own.read_buf, session, deflate),
+                Err(socket) => spawn(socket, None, Vec::new(), &own.read_buf, session, deflate),
             };
         }
         Err(upgraded) => upgraded,
@@ -236,27 +236,34 @@ fn open<E: Endpoint>(upgraded: Upgraded, session: Entered<E>, deflate: Option<De
             let socket = io.into_inner();
             // Frames are gathered here; waiting for more of them in the kernel only delays them.
             let _ = socket.set_nodelay(true);
-            spawn_plain(Line::new(socket, None), &early, session, deflate);
+            let line = Line::new(socket, None);
+            spawn_plain(line, Vec::new(), &early, session, deflate);
         }
-        Err(upgraded) => spawn(TokioIo::new(upgraded), None, &[], session, deflate),
+        Err(upgraded) => {
+            let io = TokioIo::new(upgraded);
+            spawn(io, None, Vec::new(), &[], session, deflate);
+        }
     }
 }
 
 fn spawn_plain<E: Endpoint>(
     line: Line,
+    head: Vec<u8>,
     early: &[u8],
     session: Entered<E>,
     deflate: Option<Deflate>,
 ) {
-    spawn(line.clone(), Some(line), early, session, deflate);
+    spawn(line.clone(), Some(line), head, early, session, deflate);
 }
 
 /// In a task of its own: the one that waited for the upgrade ends and frees its memory.
 ///
-/// `line` is the same connection as `io`, if others may write to it.
+/// `line` is the same connection as `io`, if others may write to it. `head` is to be written first, `early` was read
+/// already.
 fn spawn<E, S>(
     io: S,
     line: Option<Line>,
+    head: Vec<u8>,
     early: &[u8],
     session: Entered<E>,
     deflate: Option<Deflate>,
@@ -264,7 +271,7 @@ fn spawn<E, S>(
     E: Endpoint,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    session.own_outgoing().begin(deflate, line);
+    session.own_outgoing().begin(deflate, line, head);
     let inflating = deflate.is_some();
     tokio::spawn(Connection::new(io, early, session, inflating).run());
 }

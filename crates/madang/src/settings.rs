@@ -35,6 +35,11 @@ pub struct Settings {
     /// Compression of messages, where the peer offers it; `None` declines. It costs an idle session
     /// nothing.
     pub compression: Option<Compression>,
+    /// Whether the answer to the handshake waits for what [`on_open`](crate::Endpoint::on_open) sends first, or for its
+    /// end, and goes out with it: one packet for both sides in place of two. A session is open for its peer so much later; for an
+    /// endpoint whose `on_open` never takes long. Without it, they go out together if `on_open` sends at once. In TLS and
+    /// behind other servers than [`Server`](crate::Server) the answer goes first and alone.
+    pub answer_with_first: bool,
     /// Whether messages are handed to [`on_part`](crate::Endpoint::on_part) piece by piece as they come,
     /// in place of [`on_message`](crate::Endpoint::on_message), so that one may be longer than memory: then
     /// `max_message` may be, too. Compression is declined, as a compressed message has to be whole.
@@ -77,6 +82,7 @@ impl Default for Settings {
             idle_timeout: None,
             close_timeout: Duration::from_secs(3),
             compression: None,
+            answer_with_first: false,
             in_parts: false,
         }
     }

@@ -255,8 +255,8 @@ pub struct Times {
     pub presence_window_ms: u64,
     /// How long what is said in a room is gathered before those in it are written to once more; 0 is not at all.
     pub delivery_window_ms: u64,
-    /// How long messages of different people are gathered after a commit, to be stored with one another; 0 is not at
-    /// all.
+    /// How long messages of different people are gathered after a commit, to be stored with one another, and for a
+    /// third of it sessions that come or go in crowds; 0 is not at all.
     pub commit_window_ms: u64,
     /// How long a client may take to send a request's head.
     pub request_head_ms: u64,

@@ -100,12 +100,14 @@ impl Heartbeat {
     }
 
     /// The peer lives: it sent something, or took something that it had been refusing.
+    #[inline]
     pub(super) fn heard(&mut self) {
         self.last_heard = Moment::now();
         self.heard = true;
     }
 
     /// The peer sent a message, which is now handled.
+    #[inline]
     pub(super) fn heard_message(&mut self) {
         if let Some(timer) = &mut self.timer {
             timer.quiet_since = None;
@@ -113,6 +115,7 @@ impl Heartbeat {
     }
 
     /// A callback has ended: if it handled a message, it is the peer's turn again.
+    #[inline]
     pub(super) fn handled(&mut self, settings: &Settings) {
         let Some(timeout) = settings.idle_timeout.filter(|_| !self.ending) else {
             return;
@@ -127,11 +130,13 @@ impl Heartbeat {
     }
 
     /// Whether the peer has said nothing for too long: to be asked when there is nothing to read.
+    #[inline]
     pub(super) fn is_idle(&self, settings: &Settings) -> bool {
         self.idle_at(settings)
             .is_some_and(|idle| Instant::now() >= idle)
     }
 
+    #[inline]
     fn idle_at(&self, settings: &Settings) -> Option<Instant> {
         // A session that ends is idle no more.
         let timer = self.timer.as_ref().filter(|_| !self.ending)?;
@@ -149,6 +154,7 @@ impl Heartbeat {
     ///
     /// All but [`Beat::Ping`] come again at every call once they are due. It has to be called by the same
     /// task always.
+    #[inline]
     pub(super) fn poll(
         &mut self,
         settings: &Settings,

@@ -4,7 +4,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::{
@@ -18,10 +18,18 @@ use crate::line::Line;
 
 /// A client's connection, and its place among those that the server holds at most. The place is
 /// free again when the connection is gone, whoever had it last: HTTP, or a session.
+///
+/// The head of an answer 101 is not written when it comes: nothing follows it but the session's own frames, and it
+/// goes out in one write with the first of them. Whoever reads or writes here before a session has it, writes it first.
 pub(crate) struct Socket {
     stream: Stream,
     _place: Place,
+    /// That head.
+    head: Vec<u8>,
 }
+
+/// How an answer begins that changes the protocol (RFC 9110 §15.2.2).
+const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
 
 /// One of the connections that the server holds at most; free again when it is dropped. It is half
 /// of a permit, for every idle session has one.
@@ -51,24 +59,6 @@ pub(super) enum Stream {
 /// A connection in TLS.
 pub(super) struct Tls(pub(super) Box<TlsStream<TcpStream>>);
 
-impl Socket {
-    pub(super) fn new(stream: Stream, place: Place) -> Self {
-        Self {
-            stream,
-            _place: place,
-        }
-    }
-
-    /// A plain connection apart, for the leanest path.
-    pub(crate) fn plain(self) -> Result<Line, Self> {
-        let Self { stream, _place } = self;
-        match stream {
-            Stream::Plain(stream) => Ok(Line::new(stream, Some(_place))),
-            stream => Err(Self { stream, _place }),
-        }
-    }
-}
-
 /// One stream or the other, and the same done with it.
 macro_rules! either {
     ($socket:ident, $stream:ident => $done:expr) => {
@@ -85,12 +75,60 @@ macro_rules! either {
     };
 }
 
+impl Socket {
+    pub(super) fn new(stream: Stream, place: Place) -> Self {
+        Self {
+            stream,
+            _place: place,
+            head: Vec::new(),
+        }
+    }
+
+    /// A plain connection apart, for the leanest path, and what is to be written to it first.
+    pub(crate) fn plain(self) -> Result<(Line, Vec<u8>), Self> {
+        match self.stream {
+            Stream::Plain(stream) => Ok((Line::new(stream, Some(self._place)), self.head)),
+            stream => Err(Self { stream, ..self }),
+        }
+    }
+
+    /// Whether it took the head of an answer 101, which is to be written later.
+    fn keep(&mut self, slices: &[IoSlice<'_>]) -> bool {
+        let is_head = matches!(self.stream, Stream::Plain(_))
+            && self.head.is_empty()
+            && slices
+                .first()
+                .is_some_and(|first| first.starts_with(SWITCHING));
+        if is_head {
+            for slice in slices {
+                self.head.extend_from_slice(slice);
+            }
+        }
+        is_head
+    }
+
+    /// Writes the head that was kept.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.head.is_empty() {
+            let head = std::mem::take(&mut self.head);
+            let written = either!(self, stream => stream.poll_write(cx, &head));
+            self.head = head;
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => drop(self.head.drain(..written)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.poll_head(cx))?;
         either!(self, stream => stream.poll_read(cx, buffer))
     }
 }
@@ -101,6 +139,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.keep(&[IoSlice::new(bytes)]) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(self.poll_head(cx))?;
         either!(self, stream => stream.poll_write(cx, bytes))
     }
 
@@ -109,6 +151,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.keep(slices) {
+            return Poll::Ready(Ok(self.head.len()));
+        }
+        ready!(self.poll_head(cx))?;
         either!(self, stream => stream.poll_write_vectored(cx, slices))
     }
 
@@ -121,6 +167,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_head(cx))?;
         either!(self, stream => stream.poll_shutdown(cx))
     }
 }

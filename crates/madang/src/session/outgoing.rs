@@ -50,6 +50,8 @@ pub(crate) struct Due {
     pub(crate) ping: bool,
     /// The socket has not taken all of the batch.
     pub(crate) writing: bool,
+    /// How it stands with the answer to the handshake.
+    pub(crate) head: Head,
     /// A page of a log is being read.
     paging: bool,
     /// The socket took something after it had taken no more: the peer reads.
@@ -76,6 +78,13 @@ impl Due {
         self.reply = Some(Box::new(Reply::Close(frame)));
     }
 
+    /// The answer to the handshake waits for nothing any more.
+    pub(crate) fn answer(&mut self) {
+        if self.head == Head::Waits {
+            self.head = Head::Due;
+        }
+    }
+
     /// Whether there may be something to gather: it was rung for, or is what nobody rings for.
     fn has_more(&self) -> bool {
         self.rung || self.ping || self.paging || self.reply.is_some()
@@ -83,8 +92,20 @@ impl Due {
 
     /// Whether there may be something to write.
     pub(crate) fn is_any(&self) -> bool {
-        self.writing || self.has_more()
+        self.writing || self.head == Head::Due || self.has_more()
     }
+}
+
+/// The answer to the handshake, as far as a session writes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// To go out with what is sent next.
+    Waits,
+    /// To go out, and what was sent by then with it.
+    Due,
+    /// On its way, or not the session's to write.
+    #[default]
+    Gone,
 }
 
 /// Why nothing more is written.
@@ -122,10 +143,23 @@ struct Subscription {
 }
 
 impl Outgoing {
-    /// The connection is there.
-    pub(crate) fn begin(&mut self, deflate: Option<Deflate>, line: Option<Line>) {
+    /// The connection is there; `head` is what it is to be sent before all frames, if anything.
+    pub(crate) fn begin(&mut self, deflate: Option<Deflate>, line: Option<Line>, head: Vec<u8>) {
         self.deflate = deflate;
         self.line = line;
+        if !head.is_empty() {
+            let head = Encoded::from_bytes(head.into());
+            batch(&mut self.batch).frames.push_back(head);
+        }
+    }
+
+    /// How it stands with the head, which waits where it `may`.
+    pub(crate) fn head(&self, may_wait: bool) -> Head {
+        match (&self.batch, may_wait) {
+            (None, _) => Head::Gone,
+            (Some(_), true) => Head::Waits,
+            (Some(_), false) => Head::Due,
+        }
     }
 
     /// Writes until everything is written or the socket takes no more; nothing new unless the session is
@@ -142,6 +176,12 @@ impl Outgoing {
         if let Some(reply) = due.reply.take_if(is_close) {
             self.line = None;
             self.reply(*reply);
+        }
+        if mem::take(&mut due.head) != Head::Gone
+            && open
+            && let Gathered::Close(close) = self.gather(session, due, cx).map_err(Fault::Log)?
+        {
+            return Poll::Ready(Ok(Some(close)));
         }
         loop {
             let written = self.poll_batch(io, due, cx);

@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without"
 )]
 
+mod answer;
 mod http2;
 mod plain;
 mod running;

@@ -45,6 +45,8 @@ impl Config {
             compression.threshold = self.compression.threshold_bytes;
             compression
         });
+        // With `hello`, as soon as the session is registered.
+        settings.answer_with_first = true;
         settings.heartbeat = Duration::from_millis(self.times.heartbeat_ms);
         settings.close_timeout = Duration::from_millis(self.times.close_ms);
         settings

@@ -10,7 +10,7 @@
 //! the window, and are not kept waiting.
 //!
 //! Sessions that come and go wait for nobody either, unless they do so in crowds: after a restart, say, when thousands
-//! come back. Then they are gathered for half of the window. Nothing else waits.
+//! come back. Then they are gathered for a third of the window. Nothing else waits.
 
 use std::{
     collections::VecDeque,
@@ -80,7 +80,7 @@ impl Pace {
         let Some(speaker) = self.speaker(write) else {
             let patient = self.crowd && comes_or_goes(write);
             return if patient {
-                self.window / 2
+                self.window / 3
             } else {
                 Duration::ZERO
             };
@@ -193,14 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_gathered_for_half_of_the_window_and_no_other_command_waits_for_it() {
+    fn a_crowd_is_gathered_for_a_third_of_the_window_and_no_other_command_waits_for_it() {
         let (mut pace, began) = (Pace::new(WINDOW), Instant::now());
         let crowd = vec![subscribe(); CROWD];
         assert_eq!(pace.wait(&crowd, began), Duration::ZERO);
         pace.stored(&crowd, began, after(began, 1));
         let more = [subscribe(), said_by("u_2")];
-        assert_eq!(pace.wait(&more, after(began, 2)), Duration::from_millis(3));
-        assert_eq!(pace.wait(&more, after(began, 5)), Duration::ZERO);
+        assert_eq!(
+            pace.wait(&more, after(began, 2)),
+            WINDOW / 3 - Duration::from_millis(2)
+        );
+        assert_eq!(pace.wait(&more, after(began, 4)), Duration::ZERO);
         let others = [subscribe(), unsubscribe()];
         assert_eq!(pace.wait(&others, after(began, 2)), Duration::ZERO);
         // It is over with the first commit that holds none.

@@ -178,7 +178,8 @@ fn what_everyone_has_had_and_was_no_event_leaves_and_takes_its_memory_along() {
     assert_eq!(ring.entries.len(), 1);
     assert!(ring.entries.capacity() <= 4, "{}", ring.entries.capacity());
     ring.let_pass(ring.end());
-    assert_eq!((ring.entries.capacity(), ring.bytes), (0, 0));
+    assert!(ring.entries.capacity() <= 4, "{}", ring.entries.capacity());
+    assert_eq!((ring.entries.len(), ring.bytes), (0, 0));
 
     ring.append(1, event(1, 0), None);
     ring.pass(state(100), None);
