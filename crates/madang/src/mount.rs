@@ -26,7 +26,7 @@ use crate::{
     endpoint::Endpoint,
     line::Line,
     request::{BadHandshake, Handshake, Request},
-    server::Socket,
+    server::{Opening, Socket},
     session::{Session, SessionId},
     sessions::Sessions,
     settings::Settings,
@@ -137,6 +137,7 @@ async fn answer<E: Endpoint>(
     let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
         return bad(BadHandshake::NoUpgrade);
     };
+    let opening = parts.extensions.remove::<Opening>();
     let request = Request::new(&parts, &params);
     let mut handshake = Handshake::new(request, upgrade, mounted.settings.clone());
     let on_handshake = async { mounted.endpoint.on_handshake(&mut handshake).await };
@@ -158,6 +159,9 @@ async fn answer<E: Endpoint>(
     let Some(session) = Entered::enter(&mounted, session) else {
         return bad(BadHandshake::Closing);
     };
+    if let Some(opening) = opening {
+        opening.announce();
+    }
     tokio::spawn(async move {
         match on_upgrade.await {
             Ok(upgraded) => open(upgraded, session, deflate),

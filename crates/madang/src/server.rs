@@ -26,7 +26,7 @@ use websocket::CloseCode;
 
 use self::connections::{Connections, Requests};
 pub use self::proxies::{BadNetwork, Client, ForwardedHeader, TrustedProxies};
-pub(crate) use self::socket::{Place, Socket};
+pub(crate) use self::socket::{Opening, Place, Socket};
 pub use self::tls::{Tls, TlsError};
 use crate::{endpoint::Endpoint, mount::Mount, sessions::Sessions};
 

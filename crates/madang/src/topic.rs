@@ -329,7 +329,7 @@ impl Topic {
         budget: &mut usize,
         frames: &mut Vec<Frame>,
     ) -> Reading {
-        let mut state = self.state();
+        let state = self.state();
         while *budget > 0 {
             match state.ring.next(cursor, reader) {
                 Next::Frame(frame) => {
@@ -337,12 +337,7 @@ impl Topic {
                     frames.push(frame);
                 }
                 Next::Skip => {}
-                Next::Missed => {
-                    // The log may have locks of its own, under which it appends to this topic.
-                    drop(state);
-                    frames.extend(self.0.log.caught_up());
-                    state = self.state();
-                }
+                Next::Missed => return Reading::Missed,
                 Next::UpToDate => return Reading::UpToDate,
                 Next::Behind { after, until } => return Reading::Behind { after, until },
             }
@@ -377,10 +372,15 @@ impl Topic {
         let cursor = state.ring.after(seq);
         let next = state.ring.next(&mut cursor.clone(), reader);
         let behind = matches!(next, Next::Behind { .. });
-        // As above, for the log's own locks.
         drop(state);
-        let caught_up = if behind { None } else { self.0.log.caught_up() };
+        let caught_up = if behind { None } else { self.caught_up() };
         (cursor, caught_up)
+    }
+
+    /// What a reader is sent in place of passing frames that it missed. The log may have locks of its own, under which
+    /// it appends to this topic.
+    pub(crate) fn caught_up(&self) -> Option<Frame> {
+        self.0.log.caught_up()
     }
 
     pub(crate) fn is(&self, other: &Topic) -> bool {
@@ -408,6 +408,8 @@ pub(crate) enum Reading {
     UpToDate,
     /// The budget was used up first.
     More,
+    /// Passing frames are gone that it has not had: what stands for them comes next, then the rest.
+    Missed,
     /// The place is not in the ring; these events come first.
     Behind {
         /// The last event that the reader has had.

@@ -280,7 +280,7 @@ impl Presence {
             sessions: present.sessions as usize,
             since: present.since,
         };
-        let users = self.in_order().into_iter().take(self.settings.named);
+        let users = self.in_order().into_iter();
         Who {
             count: self.present.len(),
             users: users.map(occupant).collect(),
@@ -292,11 +292,16 @@ impl Presence {
         present.map(|(id, present)| present.user(id))
     }
 
-    /// Everyone by their ids, which is the order in which guests came: people are to stand in a list where
-    /// they stood before.
+    /// As many as are told by name, by their ids, which is the order in which guests came: people are to stand in
+    /// a list where they stood before.
     fn in_order(&self) -> Vec<(&UserId, &Present)> {
+        let by_id = |one: &(&UserId, _), other: &(&UserId, _)| one.0.cmp(other.0);
         let mut present: Vec<_> = self.present.iter().collect();
-        present.sort_unstable_by_key(|(id, _)| *id);
+        if present.len() > self.settings.named {
+            present.select_nth_unstable_by(self.settings.named, by_id);
+            present.truncate(self.settings.named);
+        }
+        present.sort_unstable_by(by_id);
         present
     }
 

@@ -149,8 +149,11 @@ impl Connections {
         peer: SocketAddr,
         mut ending: watch::Receiver<()>,
     ) -> hyper::Result<()> {
-        let head_timeout = self.head_timeout;
-        let service = service_fn(move |request| self.answer(request, peer));
+        let (head_timeout, opening) = (self.head_timeout, io.inner().opening());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(opening.clone());
+            self.answer(request, peer)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)

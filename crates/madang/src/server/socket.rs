@@ -3,7 +3,10 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker, ready},
 };
 
@@ -19,13 +22,25 @@ use crate::line::Line;
 /// A client's connection, and its place among those that the server holds at most. The place is
 /// free again when the connection is gone, whoever had it last: HTTP, or a session.
 ///
-/// The head of an answer 101 is not written when it comes: nothing follows it but the session's own frames, and it
-/// goes out in one write with the first of them. Whoever reads or writes here before a session has it, writes it first.
+/// The head of the answer that opens a session is not written when it comes: nothing follows it but the session's own
+/// frames, and it goes out in one write with the first of them.
 pub(crate) struct Socket {
     stream: Stream,
     _place: Place,
+    opening: Opening,
     /// That head.
     head: Vec<u8>,
+}
+
+/// Whether the next answer 101 on a connection opens a session, which writes it then. Somebody else's protocol is not
+/// known to write anything.
+#[derive(Clone, Default)]
+pub(crate) struct Opening(Arc<AtomicBool>);
+
+impl Opening {
+    pub(crate) fn announce(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// How an answer begins that changes the protocol (RFC 9110 §15.2.2).
@@ -80,8 +95,14 @@ impl Socket {
         Self {
             stream,
             _place: place,
+            opening: Opening::default(),
             head: Vec::new(),
         }
+    }
+
+    /// By which it learns that a session is opened.
+    pub(super) fn opening(&self) -> Opening {
+        self.opening.clone()
     }
 
     /// A plain connection apart, for the leanest path, and what is to be written to it first.
@@ -92,10 +113,11 @@ impl Socket {
         }
     }
 
-    /// Whether it took the head of an answer 101, which is to be written later.
+    /// Whether it took the head of an answer that opens a session, to be written later.
     fn keep(&mut self, slices: &[IoSlice<'_>]) -> bool {
         let is_head = matches!(self.stream, Stream::Plain(_))
             && self.head.is_empty()
+            && self.opening.0.load(Ordering::Relaxed)
             && slices
                 .first()
                 .is_some_and(|first| first.starts_with(SWITCHING));

@@ -184,11 +184,9 @@ impl Outgoing {
             return Poll::Ready(Ok(Some(close)));
         }
         loop {
-            let written = self.poll_batch(io, due, cx);
+            let written = self.poll_batch(session.outbox(), io, due, cx);
             due.writing = written.is_pending();
-            session
-                .outbox()
-                .written(ready!(written).map_err(Fault::Io)?);
+            ready!(written).map_err(Fault::Io)?;
             due.rung |= session.bell().answer() | mem::take(&mut self.missed);
             if !open || !due.has_more() {
                 return Poll::Ready(Ok(None));
@@ -240,15 +238,16 @@ impl Outgoing {
         batch(&mut self.batch).frames.push_back(encoded);
     }
 
-    /// Writes the batch, and tells for how many bytes it counted in the outbox.
+    /// Writes the batch, which counts in the outbox until then.
     fn poll_batch(
         &mut self,
+        outbox: &Outbox,
         io: &mut (impl AsyncWrite + Unpin),
         due: &mut Due,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<()>> {
         let Some(batch) = &mut self.batch else {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(Ok(()));
         };
         while !batch.frames.is_empty() {
             let written = match batch.poll_write(io, cx) {
@@ -265,13 +264,13 @@ impl Outgoing {
             due.took |= mem::take(&mut self.blocked);
         }
         ready!(Pin::new(io).poll_flush(cx))?;
+        // First there is room again, then those are told who wait for it. They may have given up.
+        outbox.written(mem::take(&mut batch.from_outbox));
         for flush in batch.flushes.drain(..) {
-            // Whoever waited may have given up.
             let _ = flush.send(());
         }
-        let from_outbox = mem::take(&mut batch.from_outbox);
         keep(&mut self.batch);
-        Poll::Ready(Ok(from_outbox))
+        Poll::Ready(Ok(()))
     }
 
     /// Makes a batch of what has come since the last one, unless it is one short frame.
@@ -477,12 +476,18 @@ impl Subscription {
         budget: &mut usize,
         taken: &mut Vec<Frame>,
     ) {
-        let read = self
-            .topic
-            .read(&mut self.cursor, session.id(), budget, taken);
-        let Reading::Behind { after, until } = read else {
-            self.behind = None;
-            return;
+        let (after, until) = loop {
+            let read = self
+                .topic
+                .read(&mut self.cursor, session.id(), budget, taken);
+            match read {
+                Reading::Missed => taken.extend(self.topic.caught_up()),
+                Reading::Behind { after, until } => break (after, until),
+                Reading::UpToDate | Reading::More => {
+                    self.behind = None;
+                    return;
+                }
+            }
         };
         if !mem::replace(paging, true) {
             let behind = || Box::new(Behind::new(self.topic.pages()));

@@ -117,7 +117,7 @@ impl Round {
             // for what has come before it goes on with who yields.
             tokio::task::yield_now().await;
             let began = Instant::now();
-            self.readers(&mut readers);
+            self.begin(&mut self.topic.state(), &mut readers);
             let carried = carry(&self.topic, &readers);
             readers.clear();
             let window = self.topic.window();
@@ -141,10 +141,8 @@ impl Round {
         over
     }
 
-    /// Those who are on the round now.
-    fn readers(&self, readers: &mut Vec<AnySession>) {
-        readers.clear();
-        let mut state = self.topic.state();
+    /// Takes those who are on the round now.
+    fn begin(&self, state: &mut super::State, readers: &mut Vec<AnySession>) {
         state.rounds.begin(self.number);
         let first = self.number * READERS;
         let all = state.subscribers.len();
@@ -162,9 +160,10 @@ impl Drop for Round {
             return;
         }
         let mut readers = Vec::new();
-        self.readers(&mut readers);
-        let nothing = Carried::default();
-        self.topic.state().rounds.end(self.number, &nothing);
+        let mut state = self.topic.state();
+        self.begin(&mut state, &mut readers);
+        state.rounds.end(self.number, &Carried::default());
+        drop(state);
         for reader in readers {
             reader.wake();
         }
@@ -234,7 +233,7 @@ impl<'t> Bundles<'t> {
         };
         let bundle = self.made.get(place)?;
         if !cursor.has_come() || bundle.run.except.contains(&reader) {
-            return Some(self.take_own(cursor, deflate, reader));
+            return self.take_own(cursor, deflate, reader);
         }
         cursor.advance(&bundle.run);
         Some(bundle.bytes.clone())
@@ -246,11 +245,17 @@ impl<'t> Bundles<'t> {
         cursor: &mut Cursor,
         deflate: Option<Deflate>,
         reader: SessionId,
-    ) -> Bytes {
-        let (mut budget, mut frames) = (BATCH_BYTES, Vec::new());
-        let read = self.topic.read(cursor, reader, &mut budget, &mut frames);
-        self.carried.more |= !matches!(read, Reading::UpToDate);
-        encode(&frames, deflate)
+    ) -> Option<Bytes> {
+        let (mut budget, mut frames, mut moved) = (BATCH_BYTES, Vec::new(), *cursor);
+        let read = &mut moved;
+        match self.topic.read(read, reader, &mut budget, &mut frames) {
+            Reading::UpToDate => {}
+            Reading::More => self.carried.more = true,
+            // A log is asked by the reader's own task.
+            Reading::Missed | Reading::Behind { .. } => return None,
+        }
+        *cursor = moved;
+        Some(encode(&frames, deflate))
     }
 }
 

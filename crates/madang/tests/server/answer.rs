@@ -71,11 +71,13 @@ async fn what_is_sent_at_once_is_one_piece_with_the_answer_by_default_too() {
 
 #[tokio::test]
 async fn who_changes_the_protocol_without_a_session_has_the_answer_sent_first() {
-    // Either side may begin.
+    // Either side may begin, and the server may take its time.
     for first in ["client", "server"] {
+        let go_on = Arc::new(Notify::new());
         let server = Running::start(|server| {
-            let router = Router::new().route("/other", get(other_protocol));
-            server.router(router)
+            let go_on = go_on.clone();
+            let other = async |request| other_protocol(request, go_on);
+            server.router(Router::new().route("/other", get(other)))
         })
         .await;
         let request = format!(
@@ -84,6 +86,7 @@ async fn who_changes_the_protocol_without_a_session_has_the_answer_sent_first() 
         let mut socket = server.send(&request).await;
         let (head, mut rest) = answer(&mut socket).await;
         assert!(head.starts_with(SWITCHING), "{first}: {head:?}");
+        go_on.notify_one();
         if first == "client" {
             socket.write_all(b"from the client").await.unwrap();
         }
@@ -94,11 +97,12 @@ async fn who_changes_the_protocol_without_a_session_has_the_answer_sent_first() 
 }
 
 /// A protocol of somebody else's: the server says something, or says again what it was told.
-async fn other_protocol(request: Request) -> Response<Body> {
+fn other_protocol(request: Request, go_on: Arc<Notify>) -> Response<Body> {
     let client_first = request.uri().query() == Some("client");
     tokio::spawn(async move {
         let upgraded = hyper::upgrade::on(request).await.unwrap();
         let mut socket = TokioIo::new(upgraded);
+        go_on.notified().await;
         let mut said = *b"from the server";
         if client_first {
             socket.read_exact(&mut said).await.unwrap();
