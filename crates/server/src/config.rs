@@ -357,7 +357,7 @@ impl Default for Limits {
             outgoing_bytes: 16 * 1024 * 1024,
             sessions: 100_000,
             sessions_per_address: 0,
-            openings_at_once: 128,
+            openings_at_once: 256,
             openings_per_second: 0,
             closings_per_second: 2_500,
             ring_events: 256,
