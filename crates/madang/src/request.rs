@@ -55,6 +55,11 @@ impl Request {
         })))
     }
 
+    /// One of which nothing is known any more.
+    pub(crate) fn forgotten() -> Self {
+        Self(None)
+    }
+
     /// The path as it was sent, percent-encoded.
     pub fn path(&self) -> &str {
         self.target()
@@ -222,7 +227,7 @@ impl Handshake {
 
     pub(crate) fn into_parts(self) -> (Request, Upgrade, Option<Box<str>>, Arc<Settings>) {
         let request = if self.forget {
-            Request(None)
+            Request::forgotten()
         } else {
             self.request
         };
@@ -296,13 +301,6 @@ impl From<Response> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         *self.0
-    }
-}
-
-#[cfg(test)]
-impl Request {
-    pub(crate) fn forgotten() -> Self {
-        Self(None)
     }
 }
 

@@ -7,7 +7,9 @@ mod outgoing;
 
 use std::{
     any::Any,
+    borrow::Borrow,
     fmt,
+    hash::{Hash, Hasher},
     net::SocketAddr,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
@@ -71,6 +73,29 @@ pub struct Session<D: ?Sized = ()>(Arc<Inner<D>>);
 
 /// A session whose data's type is not known: what topics and registers hold.
 pub type AnySession = Session<dyn Any + Send + Sync>;
+
+/// A session in a set, where it is found by its id: no key beside it, since the id is in the session.
+pub(crate) struct ById(pub(crate) AnySession);
+
+impl Borrow<SessionId> for ById {
+    fn borrow(&self) -> &SessionId {
+        &self.0.0.id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for ById {}
 
 /// `data` comes last and may be unsized: one allocation serves both kinds of session.
 struct Inner<D: ?Sized> {
@@ -150,11 +175,6 @@ impl<D: ?Sized> Session<D> {
     /// The session's id, unique among all servers and times.
     pub fn id(&self) -> SessionId {
         self.0.id
-    }
-
-    /// The id where it is, for sets of sessions.
-    pub(crate) fn id_in_place(&self) -> &SessionId {
-        &self.0.id
     }
 
     /// What the endpoint's `on_handshake` made of the request; kept until `on_close` has ended.

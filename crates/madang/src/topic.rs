@@ -13,7 +13,6 @@ pub(crate) mod round;
 use std::{
     fmt,
     future::Future,
-    hash::{Hash, Hasher},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -22,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use indexmap::{Equivalent, IndexSet};
+use indexmap::IndexSet;
 use tokio::runtime::Handle;
 use websocket::Frame;
 
@@ -31,7 +30,10 @@ pub use ring::RingLimits;
 use ring::{Cursor, Next, Ring, Run};
 use round::{READERS, Round, Rounds};
 
-use crate::{SessionId, session::AnySession};
+use crate::{
+    SessionId,
+    session::{AnySession, ById},
+};
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,33 +128,10 @@ struct Shared {
 struct State {
     ring: Ring,
     /// In the order in which they came, as far as none has gone.
-    subscribers: IndexSet<Subscriber>,
+    subscribers: IndexSet<ById>,
     rounds: Rounds,
     /// What those who are behind share.
     pages: Weak<Pages>,
-}
-
-/// A session, found by its id, which is not kept a second time beside it.
-struct Subscriber(AnySession);
-
-impl Hash for Subscriber {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id().hash(state);
-    }
-}
-
-impl PartialEq for Subscriber {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl Eq for Subscriber {}
-
-impl Equivalent<Subscriber> for SessionId {
-    fn equivalent(&self, subscriber: &Subscriber) -> bool {
-        subscriber.0.id() == *self
-    }
 }
 
 impl State {
@@ -281,7 +260,7 @@ impl Topic {
     /// Adds a session, and tells its cursor and whether it was not there before.
     pub(crate) fn enter(&self, session: AnySession, start: Start) -> (Cursor, bool) {
         let mut state = self.state();
-        let new = state.subscribers.insert(Subscriber(session));
+        let new = state.subscribers.insert(ById(session));
         let seq = match start {
             Start::Now => state.ring.head(),
             Start::After(seq) => seq,

@@ -194,8 +194,8 @@ impl Outgoing {
             match self.gather(session, due, cx).map_err(Fault::Log)? {
                 Gathered::Close(close) => return Poll::Ready(Ok(Some(close))),
                 Gathered::Alone(frame) => {
-                    let written = self.write_alone(frame, io, cx).map_err(Fault::Io)?;
-                    session.outbox().written(written);
+                    let written = self.write_alone(frame, session.outbox(), io, cx);
+                    written.map_err(Fault::Io)?;
                 }
                 Gathered::Batch if self.batch.is_some() || due.rung => {}
                 Gathered::Batch => return Poll::Ready(Ok(None)),
@@ -204,13 +204,13 @@ impl Outgoing {
     }
 
     /// Writes a frame that came alone, and makes a batch only of what the socket does not take at once.
-    /// Tells for how many bytes it counted in the outbox if it is written.
     fn write_alone(
         &mut self,
         frame: Frame,
+        outbox: &Outbox,
         io: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
-    ) -> io::Result<usize> {
+    ) -> io::Result<()> {
         let from_outbox = frame.len();
         let frame = frame.into_encoded(self.deflate);
         let written = match batch::poll_write_short(&frame, io, cx) {
@@ -218,13 +218,14 @@ impl Outgoing {
             Poll::Pending => 0,
         };
         if written == frame.len() && Pin::new(io).poll_flush(cx)?.is_ready() {
-            return Ok(from_outbox);
+            outbox.written(from_outbox);
+            return Ok(());
         }
         let batch = batch(&mut self.batch);
         batch.from_outbox = from_outbox;
         batch.frames.push_back(frame);
         batch.advance(written);
-        Ok(0)
+        Ok(())
     }
 
     fn reply(&mut self, reply: Reply) {

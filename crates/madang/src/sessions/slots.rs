@@ -4,22 +4,16 @@
     reason = "a session is here as its id, which does not change"
 )]
 
-use std::{
-    borrow::Borrow,
-    collections::HashSet,
-    hash::{Hash, Hasher},
-};
+use std::collections::HashSet;
 
-use crate::session::{AnySession, SessionId};
+use crate::session::{AnySession, ById, SessionId};
 
 /// A session's id names its own in one byte.
 pub(super) const SLOTS: usize = 256;
 
 /// Sessions, each in the slot that its [id](SessionId::slot) names.
-///
-/// An entry is one handle and no key beside it: the id is in the session.
 pub(super) struct Slots {
-    slots: Box<[HashSet<Entry>]>,
+    slots: Box<[HashSet<ById>]>,
     len: usize,
 }
 
@@ -40,12 +34,12 @@ impl Slots {
     pub(super) fn get(&self, id: SessionId) -> Option<&AnySession> {
         self.slots[usize::from(id.slot())]
             .get(&id)
-            .map(|Entry(session)| session)
+            .map(|ById(session)| session)
     }
 
     pub(super) fn insert(&mut self, session: AnySession) {
         let slot = &mut self.slots[usize::from(session.id().slot())];
-        self.len += usize::from(slot.insert(Entry(session)));
+        self.len += usize::from(slot.insert(ById(session)));
     }
 
     pub(super) fn remove(&mut self, id: SessionId) {
@@ -64,29 +58,6 @@ impl Slots {
     /// Those of one slot.
     pub(super) fn within(&self, slot: u8) -> impl Iterator<Item = &AnySession> {
         let slot = &self.slots[usize::from(slot)];
-        slot.iter().map(|Entry(session)| session)
+        slot.iter().map(|ById(session)| session)
     }
 }
-
-/// A session as its id.
-struct Entry(AnySession);
-
-impl Borrow<SessionId> for Entry {
-    fn borrow(&self) -> &SessionId {
-        self.0.id_in_place()
-    }
-}
-
-impl Hash for Entry {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.0.id().hash(hasher);
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl Eq for Entry {}

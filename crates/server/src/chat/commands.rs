@@ -48,6 +48,7 @@ impl Chat {
         match request {
             Request::Ping => {}
             Request::Subscribe { room, start, epoch } => order.within(room, |order, room| {
+                let room = self.yard.live.shared(room);
                 self.subscribe(order, room, start, epoch);
             }),
             Request::Unsubscribe { room } => order.within(room, |order, room| {
@@ -83,7 +84,6 @@ impl Chat {
         start: Start,
         epoch: Option<String>,
     ) {
-        let room = self.yard.live.shared(room);
         let visit = order.session.data();
         let limit = self.yard.config.limits.rooms_per_session;
         if !visit.want(&room, limit) {
