@@ -180,7 +180,7 @@ fn finish<E: Endpoint>(entered: &Entered<E>, ending: Box<Ending>) -> Callback<'_
     })
 }
 
-impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
+impl<D: Send + Sync + 'static, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
     /// Runs a callback. What is sent meanwhile is written; reading waits until it has ended.
     fn call<'c>(&'c mut self, callback: Callback<'c>) -> Call<'c, D, S> {
         Call {
@@ -193,16 +193,24 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
         self.session.bell().awake();
         loop {
             self.poll_output(cx);
-            if self.stage() == Some(Stage::Over)
-                && let Some(ending) = self.ending.take()
-            {
-                return Poll::Ready(Step::End(ending));
+            if self.stage() == Some(Stage::Over) {
+                // Who has the writing half has something to write: a peer that hung up may listen still.
+                if !self.due.lent
+                    && let Some(ending) = self.ending.take()
+                {
+                    return Poll::Ready(Step::End(ending));
+                }
+                if self.session.bell().sleep(cx) {
+                    return Poll::Pending;
+                }
+                continue;
             }
             // A peer that sends faster than it reads is not read: its commands wait with the peer.
             let full = self.due.writing
                 && self.session.outbox().waiting() > self.session.settings().max_outgoing / 4;
             let received = match self.stage() {
-                None if full => Poll::Pending,
+                // What it was to be sent by now goes before what follows from the rest.
+                None if full || self.due.lent => Poll::Pending,
                 None | Some(Stage::Closing) => self.incoming.poll_event(&mut self.io, cx),
                 Some(Stage::Draining) => self.incoming.poll_discard(&mut self.io, cx),
                 Some(Stage::Answering | Stage::Over) => Poll::Pending,
@@ -312,10 +320,11 @@ impl<D, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
             let Self {
                 session, io, due, ..
             } = self;
-            // While a round of a topic writes here: it rings when it is done.
             let Some(mut outgoing) = session.outgoing() else {
+                due.lent = true;
                 return Poll::Pending;
             };
+            due.lent = false;
             let written = outgoing.poll_write(session, io, due, open, cx);
             drop(outgoing);
             if std::mem::take(&mut due.took) {
@@ -433,7 +442,11 @@ struct Call<'c, D, S> {
     callback: Callback<'c>,
 }
 
-impl<D, S: AsyncRead + AsyncWrite + Unpin> Future for Call<'_, D, S> {
+impl<D, S> Future for Call<'_, D, S>
+where
+    D: Send + Sync + 'static,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

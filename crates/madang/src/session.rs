@@ -4,6 +4,8 @@ mod batch;
 mod bell;
 mod outbox;
 mod outgoing;
+mod parcel;
+mod tray;
 
 use std::{
     any::Any,
@@ -19,6 +21,7 @@ use bell::Bell;
 pub use outbox::SendError;
 pub(crate) use outbox::{Item, Outbox};
 pub(crate) use outgoing::{BATCH_BYTES, Due, Fault, Offer, Outgoing};
+pub(crate) use parcel::Parcel;
 use tokio::sync::oneshot;
 use websocket::{Close, CloseCode, Frame};
 
@@ -105,7 +108,7 @@ struct Inner<D: ?Sized> {
     settings: Arc<Settings>,
     outbox: Outbox,
     bell: Bell,
-    /// Taken, never waited for: by the task, or by a round.
+    /// Taken, never waited for: by the task, by a round, or by who takes a tray away.
     outgoing: Mutex<Outgoing>,
     data: D,
 }
@@ -300,12 +303,18 @@ impl<D: ?Sized> Session<D> {
 }
 
 impl<D: ?Sized> Session<D> {
-    /// The writing half, for the session's task; none while a round has it, which then rings.
+    /// The writing half, for the session's task; none while another has it, who then rings.
     pub(crate) fn outgoing(&self) -> Option<MutexGuard<'_, Outgoing>> {
-        self.try_outgoing().or_else(|| {
-            self.0.bell.want();
-            self.try_outgoing()
-        })
+        let at_home = || self.try_outgoing().filter(|outgoing| !outgoing.is_away());
+        at_home()
+            .or_else(|| {
+                tray::take_away();
+                at_home()
+            })
+            .or_else(|| {
+                self.0.bell.want();
+                at_home()
+            })
     }
 
     /// The writing half at its beginning and end, when a round has it for a moment at the most.
@@ -323,6 +332,14 @@ impl<D: ?Sized> Session<D> {
         })
     }
 
+    /// The writing half, which was away with a tray.
+    fn take_back(&self) -> Lent<'_> {
+        let mut outgoing = self.own_outgoing();
+        outgoing.come_back();
+        let _back = GivenBack(&self.0.bell);
+        Lent { outgoing, _back }
+    }
+
     fn try_outgoing(&self) -> Option<MutexGuard<'_, Outgoing>> {
         match self.0.outgoing.try_lock() {
             Ok(outgoing) => Some(outgoing),
@@ -332,7 +349,7 @@ impl<D: ?Sized> Session<D> {
     }
 }
 
-/// A session's writing half while a round has it.
+/// A session's writing half while another than its task has it.
 pub(crate) struct Lent<'s> {
     /// Dropped first.
     outgoing: MutexGuard<'s, Outgoing>,

@@ -13,6 +13,7 @@ use websocket::{Close, Deflate, Encoded, Frame};
 use super::{
     Item, Outbox, Session, SessionId,
     batch::{self, Batch, batch, keep},
+    tray,
 };
 use crate::{
     line::Line,
@@ -24,9 +25,9 @@ pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 
 /// The writing half of a connection. Between batches it holds no memory but its cursors.
 ///
-/// The session's task writes here, and so does a [round](crate::topic::round) of a topic while the task
-/// has nothing to write. Whichever comes takes it for as long as a write takes and never waits for
-/// the other.
+/// The session's task writes here, and so do [rounds](crate::topic::round) of topics while the task
+/// has nothing to write, and whoever takes a [tray] away. Whichever comes takes it for as long as a write
+/// takes and never waits for the others.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     /// What is being written.
@@ -36,8 +37,10 @@ pub(crate) struct Outgoing {
     line: Option<Line>,
     /// Whether the socket took no more at the last write.
     blocked: bool,
-    /// A round came while a batch was being written.
+    /// A round came while a batch was being written, or a frame was on a tray.
     missed: bool,
+    /// What was gathered last is on a tray.
+    away: bool,
     subscriptions: Vec<Subscription>,
 }
 
@@ -50,6 +53,8 @@ pub(crate) struct Due {
     pub(crate) ping: bool,
     /// The socket has not taken all of the batch.
     pub(crate) writing: bool,
+    /// The writing half was not to be had. Whoever has it rings.
+    pub(crate) lent: bool,
     /// How it stands with the answer to the handshake.
     pub(crate) head: Head,
     /// A page of a log is being read.
@@ -92,7 +97,7 @@ impl Due {
 
     /// Whether there may be something to write.
     pub(crate) fn is_any(&self) -> bool {
-        self.writing || self.head == Head::Due || self.has_more()
+        self.writing || self.lent || self.head == Head::Due || self.has_more()
     }
 }
 
@@ -162,9 +167,9 @@ impl Outgoing {
         }
     }
 
-    /// Writes until everything is written or the socket takes no more; nothing new unless the session is
-    /// `open`. Tells the close that follows what was written.
-    pub(crate) fn poll_write<D: ?Sized>(
+    /// Writes until everything is written or on a tray, or the socket takes no more; nothing new unless the
+    /// session is `open`. Tells the close that follows what was written.
+    pub(crate) fn poll_write<D: Send + Sync + 'static>(
         &mut self,
         session: &Session<D>,
         io: &mut (impl AsyncWrite + Unpin),
@@ -194,8 +199,10 @@ impl Outgoing {
             match self.gather(session, due, cx).map_err(Fault::Log)? {
                 Gathered::Close(close) => return Poll::Ready(Ok(Some(close))),
                 Gathered::Alone(frame) => {
-                    let written = self.write_alone(frame, session.outbox(), io, cx);
-                    written.map_err(Fault::Io)?;
+                    let written = self.write_alone(frame, session, io, cx);
+                    if !written.map_err(Fault::Io)? {
+                        return Poll::Ready(Ok(None));
+                    }
                 }
                 Gathered::Batch if self.batch.is_some() || due.rung => {}
                 Gathered::Batch => return Poll::Ready(Ok(None)),
@@ -203,29 +210,36 @@ impl Outgoing {
         }
     }
 
-    /// Writes a frame that came alone, and makes a batch only of what the socket does not take at once.
-    fn write_alone(
+    /// Writes a frame that came alone, and makes a batch only of what the socket does not take at once. `false`
+    /// if it is on a tray.
+    fn write_alone<D: Send + Sync + 'static>(
         &mut self,
         frame: Frame,
-        outbox: &Outbox,
+        session: &Session<D>,
         io: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let from_outbox = frame.len();
         let frame = frame.into_encoded(self.deflate);
+        if self.line.is_some() && tray::put(&frame, || session.any()) {
+            // Next to nothing, and it must not take the place of what is sent before the tray is taken away.
+            session.outbox().written(from_outbox);
+            self.away = true;
+            return Ok(false);
+        }
         let written = match batch::poll_write_short(&frame, io, cx) {
             Poll::Ready(written) => written?,
             Poll::Pending => 0,
         };
         if written == frame.len() && Pin::new(io).poll_flush(cx)?.is_ready() {
-            outbox.written(from_outbox);
-            return Ok(());
+            session.outbox().written(from_outbox);
+            return Ok(true);
         }
         let batch = batch(&mut self.batch);
         batch.from_outbox = from_outbox;
         batch.frames.push_back(frame);
         batch.advance(written);
-        Ok(())
+        Ok(true)
     }
 
     fn reply(&mut self, reply: Reply) {
@@ -337,8 +351,8 @@ impl Outgoing {
         };
         let offer = if self.line.is_none() {
             Offer::Wake
-        } else if self.batch.is_some() {
-            // The task goes on when the socket takes more, and looks then.
+        } else if self.batch.is_some() || self.away {
+            // The task goes on when the socket takes more, or the tray is taken away, and looks then.
             self.missed = true;
             Offer::Nothing
         } else {
@@ -353,14 +367,24 @@ impl Outgoing {
         self.line.as_ref()
     }
 
-    /// So much of what was offered is written. Whether the task has to write the rest.
-    pub(crate) fn carried(&mut self, bytes: &Bytes, written: usize) -> bool {
+    /// So much of what was offered, or lay on a tray, is written. Whether the task has to go on.
+    pub(super) fn carried(&mut self, bytes: &Bytes, written: usize) -> bool {
         if written == bytes.len() {
-            return false;
+            return mem::take(&mut self.missed);
         }
         let rest = Encoded::from_bytes(bytes.slice(written..));
         batch(&mut self.batch).frames.push_back(rest);
         true
+    }
+
+    /// Whether what was gathered last is on a tray.
+    pub(super) fn is_away(&self) -> bool {
+        self.away
+    }
+
+    /// What was on a tray is there to be written.
+    pub(super) fn come_back(&mut self) {
+        self.away = false;
     }
 
     fn subscribe(&mut self, topic: Topic, cursor: Cursor) {

@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     SessionId,
-    line::Line,
-    session::{AnySession, BATCH_BYTES, Lent, Offer},
+    session::{AnySession, BATCH_BYTES, Offer, Parcel},
 };
 
 /// Readers of a round. The rounds of a large topic are spread over the runtime's threads.
@@ -269,13 +268,6 @@ fn encode(frames: &[Frame], deflate: Option<Deflate>) -> Bytes {
     bytes.freeze()
 }
 
-/// A reader's bytes, with what it takes to write them.
-struct Parcel<'r> {
-    reader: &'r AnySession,
-    outgoing: Lent<'r>,
-    bytes: Bytes,
-}
-
 /// Carries to each reader what is new for it, once.
 fn carry(topic: &Topic, readers: &[AnySession]) -> Carried {
     let mut bundles = Bundles::new(topic);
@@ -293,24 +285,10 @@ fn carry(topic: &Topic, readers: &[AnySession]) -> Carried {
                 drop(outgoing);
                 reader.wake();
             }
-            Offer::Write(bytes) => parcels.push(Parcel {
-                reader,
-                outgoing,
-                bytes,
-            }),
+            Offer::Write(bytes) => parcels.push(Parcel::new(reader, outgoing, bytes)),
         }
     }
-    let lines = parcels.iter().filter_map(|parcel| {
-        let line = parcel.outgoing.line()?;
-        Some((line, &parcel.bytes))
-    });
-    let written = Line::write_each(&lines.collect::<Vec<_>>());
-    for (mut parcel, written) in parcels.into_iter().zip(written) {
-        if parcel.outgoing.carried(&parcel.bytes, written) {
-            drop(parcel.outgoing);
-            parcel.reader.wake();
-        }
-    }
+    Parcel::write_each(parcels);
     bundles.carried
 }
 
