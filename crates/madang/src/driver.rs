@@ -200,6 +200,7 @@ impl<D: Send + Sync + 'static, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
                 {
                     return Poll::Ready(Step::End(ending));
                 }
+                self.session.bell().answer_beat();
                 if self.session.bell().sleep(cx) {
                     return Poll::Pending;
                 }
@@ -219,7 +220,7 @@ impl<D: Send + Sync + 'static, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
                 if self.poll_clock(cx) {
                     continue;
                 }
-                if !full && self.heartbeat.is_idle(self.session.settings()) {
+                if !full && !self.due.lent && self.heartbeat.is_idle(self.session.settings()) {
                     let close = Close::new(SILENT, "idle for too long");
                     self.close(close, Stage::Closing, None);
                 } else if self.session.bell().sleep(cx) {

@@ -108,7 +108,8 @@ struct Inner<D: ?Sized> {
     settings: Arc<Settings>,
     outbox: Outbox,
     bell: Bell,
-    /// Taken, never waited for: by the task, by a round, or by who takes a tray away.
+    /// Taken by the task, by a round, or by who takes a tray away. None but the last waits for it, when
+    /// the others only look.
     outgoing: Mutex<Outgoing>,
     data: D,
 }
@@ -305,16 +306,21 @@ impl<D: ?Sized> Session<D> {
 impl<D: ?Sized> Session<D> {
     /// The writing half, for the session's task; none while another has it, who then rings.
     pub(crate) fn outgoing(&self) -> Option<MutexGuard<'_, Outgoing>> {
+        let outgoing = self.try_outgoing();
+        let is_away = outgoing.as_ref().is_some_and(|outgoing| outgoing.is_away());
+        if outgoing.is_some() && !is_away {
+            return outgoing;
+        }
+        drop(outgoing);
+        if is_away {
+            // It may be on the tray of this thread.
+            tray::take_away();
+        }
         let at_home = || self.try_outgoing().filter(|outgoing| !outgoing.is_away());
-        at_home()
-            .or_else(|| {
-                tray::take_away();
-                at_home()
-            })
-            .or_else(|| {
-                self.0.bell.want();
-                at_home()
-            })
+        at_home().or_else(|| {
+            self.0.bell.want();
+            at_home()
+        })
     }
 
     /// The writing half at its beginning and end, when a round has it for a moment at the most.

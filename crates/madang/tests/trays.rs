@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     runtime::Builder,
+    sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -56,26 +57,29 @@ impl Endpoint for Echo {
     }
 }
 
+fn mount() -> Mount<Echo> {
+    let mut settings = Settings::default();
+    // A ping would wake a session that was forgotten.
+    settings.heartbeat = Duration::from_secs(600);
+    let limits = RingLimits {
+        frames: usize::MAX,
+        bytes: usize::MAX,
+    };
+    let topic = Topic::in_memory(limits, |_, _| Frame::text("gap"));
+    Mount::new(Echo { topic }).at("/").settings(settings)
+}
+
 /// Echoes in runtimes of their own, until the test is over: of one thread, where all answers lie on the same
 /// tray, and of two.
 fn yards() -> [SocketAddr; 2] {
     [Builder::new_current_thread(), Builder::new_multi_thread()].map(|mut runtime| {
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
-        let mut settings = Settings::default();
-        // A ping would wake a session that was forgotten.
-        settings.heartbeat = Duration::from_secs(600);
-        let limits = RingLimits {
-            frames: usize::MAX,
-            bytes: usize::MAX,
-        };
-        let topic = Topic::in_memory(limits, |_, _| Frame::text("gap"));
-        let mount = Mount::new(Echo { topic }).at("/").settings(settings);
         let (tell, told) = mpsc::channel();
         let _ends_with_the_program = thread::spawn(move || {
             runtime.block_on(async {
                 let server = Server::bind("127.0.0.1:0").await?;
                 tell.send(server.local_addr()?).unwrap();
-                server.mount(mount).run().await
+                server.mount(mount()).run().await
             })
         });
         told.recv().unwrap()
@@ -311,5 +315,31 @@ async fn what_is_on_a_tray_and_what_a_round_writes_do_not_come_between_each_othe
         while let Some(heard) = heard.join_next().await {
             heard.unwrap();
         }
+    }
+}
+
+#[test]
+fn a_runtime_ends_under_those_who_talk() {
+    for _ in 0..20 {
+        let mut runtime = Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        let (tell, told) = mpsc::channel();
+        runtime.spawn(async move {
+            let server = Server::bind("127.0.0.1:0").await.unwrap();
+            tell.send(server.local_addr().unwrap()).unwrap();
+            server.mount(mount()).run().await
+        });
+        let address = told.recv().unwrap();
+        let talking = Builder::new_current_thread().enable_all().build().unwrap();
+        talking.block_on(async {
+            let _crowd = crowd(address, 60).await;
+            sleep(Duration::from_millis(50)).await;
+            let (ended, end) = oneshot::channel();
+            thread::spawn(move || {
+                drop(runtime);
+                ended.send(())
+            });
+            timeout(PATIENCE, end).await.unwrap().unwrap();
+        });
     }
 }

@@ -23,7 +23,7 @@ const BEAT: u8 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     state: AtomicU8,
-    /// The task waits for its writing half, which a round has.
+    /// The task waits for its writing half, which another has.
     wanted: AtomicBool,
     /// Of the session's task, which is one task always: to take it anew at every sleep would cost each
     /// message two writes.
@@ -51,13 +51,13 @@ impl Bell {
         }
     }
 
-    /// The task did not get its writing half. It must try once more after this: a round that gave it back in
-    /// between has not seen it.
+    /// The task did not get its writing half. It must try once more after this: who gave it back in between
+    /// has not seen it.
     pub(crate) fn want(&self) {
         self.wanted.swap(true, Ordering::AcqRel);
     }
 
-    /// A round has given the writing half back.
+    /// The writing half was given back.
     pub(crate) fn given_back(&self) {
         // Written in any case: that orders it, and the giving back before it, against `want`.
         if self.wanted.swap(false, Ordering::AcqRel) {

@@ -23,11 +23,14 @@ use crate::{
 /// Bytes of topics' frames taken for one batch, before the session's own frames get their turn.
 pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 
+/// Bytes that are copied where they would keep others.
+const KEPT: usize = 1024;
+
 /// The writing half of a connection. Between batches it holds no memory but its cursors.
 ///
 /// The session's task writes here, and so do [rounds](crate::topic::round) of topics while the task
 /// has nothing to write, and whoever takes a [tray] away. Whichever comes takes it for as long as a write
-/// takes and never waits for the others.
+/// takes.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     /// What is being written.
@@ -222,7 +225,7 @@ impl Outgoing {
         let from_outbox = frame.len();
         let frame = frame.into_encoded(self.deflate);
         if self.line.is_some() && tray::put(&frame, || session.any()) {
-            // Next to nothing, and it must not take the place of what is sent before the tray is taken away.
+            // A thread's trays are bounded. Counted, it would take the place of what is sent in the same turn.
             session.outbox().written(from_outbox);
             self.away = true;
             return Ok(false);
@@ -372,7 +375,12 @@ impl Outgoing {
         if written == bytes.len() {
             return mem::take(&mut self.missed);
         }
-        let rest = Encoded::from_bytes(bytes.slice(written..));
+        let mut rest = bytes.slice(written..);
+        if rest.len() <= KEPT {
+            // As a slice it would keep all that it was written with, for as long as the peer does not read.
+            rest = Bytes::copy_from_slice(&rest);
+        }
+        let rest = Encoded::from_bytes(rest);
         batch(&mut self.batch).frames.push_back(rest);
         true
     }

@@ -9,28 +9,29 @@
 //! and then it is tried again whether others come along.
 
 use std::{
+    future::poll_fn,
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    task::Poll,
 };
 
 use bytes::BytesMut;
-use tokio::{
-    runtime::{self, Handle, RuntimeFlavor},
-    task::yield_now,
-};
+use tokio::runtime::{self, Handle, RuntimeFlavor};
 use websocket::Encoded;
 
 use super::{AnySession, parcel::Parcel};
 
 /// Frames on a tray at the most: more in one call spare little, and those who wait for them could go on.
 const ROOM: usize = 32;
+/// Fewer frames cost more in one call than in one each.
+const FEW: usize = 6;
 /// A longer frame is written at once: it costs more to copy.
 const LONGEST: usize = 1024;
 /// How many sessions write for themselves before a tray is tried again, the first time and at the most.
-const ALONE: (u32, u32) = (4, 256);
+const PAUSE: (u32, u32) = (4, 256);
 
 thread_local! {
     static TRAY: Arc<Tray> = Arc::default();
@@ -39,17 +40,25 @@ thread_local! {
 #[derive(Default)]
 struct Tray {
     /// How many sessions write for themselves before it is tried again.
-    alone: AtomicU32,
-    load: Mutex<Load>,
+    pause: AtomicU32,
+    state: Mutex<State>,
 }
 
+#[derive(Default)]
+struct State {
+    load: Load,
+    waiter: Option<Waits>,
+    /// Eight times how many frames there were of late.
+    usual: usize,
+    /// How long the last pause was.
+    pause: u32,
+}
+
+/// What lies on a tray.
 #[derive(Default)]
 struct Load {
     bytes: BytesMut,
     frames: Vec<Lying>,
-    waiter: Option<Waits>,
-    /// How many sessions wrote for themselves after it was last tried in vain.
-    alone: u32,
 }
 
 /// A frame on a tray.
@@ -68,6 +77,7 @@ enum Waits {
 }
 
 impl Waits {
+    /// For a task that is spawned now.
     fn now() -> Self {
         let runtime = Handle::current();
         match runtime.runtime_flavor() {
@@ -75,9 +85,16 @@ impl Waits {
             _ => Self::In(runtime.id()),
         }
     }
+
+    /// Whether it runs while who asks does.
+    fn runs_now(self) -> bool {
+        self == Self::Here || self == Self::now()
+    }
 }
 
 /// Puts a frame on the thread's tray, unless it is better written at once.
+///
+/// The session's writing half is away then, until the tray is taken away.
 #[inline]
 pub(super) fn put(frame: &Encoded, session: impl FnOnce() -> AnySession) -> bool {
     frame.len() <= LONGEST && TRAY.with(|tray| tray.put(frame, session))
@@ -91,91 +108,121 @@ pub(super) fn take_away() {
 impl Tray {
     #[inline]
     fn put(self: &Arc<Self>, frame: &Encoded, session: impl FnOnce() -> AnySession) -> bool {
-        let alone = self.alone.load(Ordering::Relaxed);
-        if alone > 0 {
+        let pause = self.pause.load(Ordering::Relaxed);
+        if pause > 0 {
             // A count that is lost between two threads does no harm.
-            self.alone.store(alone - 1, Ordering::Relaxed);
+            self.pause.store(pause - 1, Ordering::Relaxed);
             return false;
         }
-        let mut load = self.load();
-        let is_out_of_reach = match load.waiter {
-            None | Some(Waits::Here) => false,
-            waiter => waiter != Some(Waits::now()),
-        };
-        if is_out_of_reach {
+        let mut state = self.state();
+        if state.waiter.is_some_and(|waits| !waits.runs_now()) {
             return false;
         }
-        if load.frames.len() == ROOM {
-            drop(load);
-            self.take_away();
-            load = self.load();
-        }
-        load.bytes.extend_from_slice(frame.header());
-        load.bytes.extend_from_slice(frame.payload());
-        load.frames.push(Lying {
+        let full = (state.load.frames.len() == ROOM).then(|| self.take(&mut state));
+        state.load.bytes.extend_from_slice(frame.header());
+        state.load.bytes.extend_from_slice(frame.payload());
+        state.load.frames.push(Lying {
             session: session(),
             bytes: frame.len(),
         });
-        if load.waiter.is_none() {
-            load.waiter = Some(Waits::now());
-            drop(load);
-            tokio::spawn(Waiter(self.clone()).run());
+        let has_waiter = state.waiter.is_some();
+        state.waiter = state.waiter.or_else(|| Some(Waits::now()));
+        drop(state);
+        if !has_waiter {
+            tokio::spawn(Waiter(Some(self.clone())).run());
+        }
+        if let Some(full) = full {
+            // Not here, where the session has its writing half.
+            tokio::spawn(async { full.write() });
         }
         true
     }
 
-    /// Writes what lies there, as far as the sockets take it.
     fn take_away(&self) {
-        let mut load = self.load();
-        match load.frames.len() {
-            0 => return,
-            1 => {
-                load.alone = (load.alone * 2).clamp(ALONE.0, ALONE.1);
-                self.alone.store(load.alone, Ordering::Relaxed);
-            }
-            _ => load.alone = 0,
+        let load = self.take(&mut self.state());
+        load.write();
+    }
+
+    /// Takes what lies there, and learns from it whether a tray is of use.
+    fn take(&self, state: &mut State) -> Load {
+        let count = state.load.frames.len();
+        if count > 0 {
+            state.usual = state.usual - state.usual / 8 + count;
+            state.pause = if state.usual < 8 * FEW {
+                (state.pause * 2).clamp(PAUSE.0, PAUSE.1)
+            } else {
+                0
+            };
+            self.pause.store(state.pause, Ordering::Relaxed);
         }
-        let next = Vec::with_capacity(load.frames.capacity());
-        let frames = mem::replace(&mut load.frames, next);
-        let mut bytes = load.bytes.split().freeze();
-        drop(load);
-        let mut parcels = Vec::with_capacity(frames.len());
-        for frame in &frames {
+        let next = Vec::with_capacity(count);
+        Load {
+            bytes: state.load.bytes.split(),
+            frames: mem::replace(&mut state.load.frames, next),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Load {
+    /// Writes all of it, as far as the sockets take it.
+    fn write(self) {
+        let mut bytes = self.bytes.freeze();
+        let mut parcels = Vec::with_capacity(self.frames.len());
+        for frame in &self.frames {
             let bytes = bytes.split_to(frame.bytes);
             let outgoing = frame.session.take_back();
             // It has none any more if it has ended.
             if outgoing.line().is_some() {
-                let parcel = Parcel::new(&frame.session, outgoing, bytes);
-                parcels.push(parcel);
+                parcels.push(Parcel::new(&frame.session, outgoing, bytes));
             }
         }
         Parcel::write_each(parcels);
     }
-
-    fn load(&self) -> MutexGuard<'_, Load> {
-        self.load.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Takes a tray away behind all who are ready, and at the latest when its runtime ends.
-struct Waiter(Arc<Tray>);
+/// Takes a tray away behind all who are ready; none any more once it has.
+struct Waiter(Option<Arc<Tray>>);
 
 impl Waiter {
-    async fn run(self) {
-        yield_now().await;
+    async fn run(mut self) {
+        // A task that is woken while it runs goes to the end of its thread's queue, where another thread finds it
+        // too if this one does not come to it. A task that yields would wait for the thread to run dry.
+        let mut is_behind = false;
+        poll_fn(|cx| {
+            if mem::replace(&mut is_behind, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        if let Some(tray) = self.0.take() {
+            tray.state().waiter = None;
+            tray.take_away();
+        }
     }
 }
 
+/// If the runtime ended first, the tasks of those whose frames lie there have ended with it.
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.0.load().waiter = None;
-        self.0.take_away();
+        if let Some(tray) = &self.0 {
+            let mut state = tray.state();
+            state.waiter = None;
+            let ended = tray.take(&mut state);
+            drop(state);
+            drop(ended);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::runtime::Builder;
+    use tokio::{runtime::Builder, task::yield_now};
     use websocket::Frame;
 
     use super::{
@@ -197,20 +244,27 @@ mod tests {
         Builder::new_current_thread().build().unwrap()
     }
 
+    /// Lets who is ready go first, twice: a waiter goes behind them once.
+    async fn pass_by() {
+        yield_now().await;
+        yield_now().await;
+    }
+
     #[test]
     fn who_is_alone_writes_at_once_and_tries_now_and_then() {
         runtime().block_on(async {
             for alone in [4, 8, 16, 32, 64, 128, 256, 256] {
                 assert!(put());
-                // The first time it is behind the tray, the second time it was taken away.
-                yield_now().await;
-                yield_now().await;
+                pass_by().await;
                 assert!((0..alone).all(|_| !put()), "{alone}");
             }
-            assert!(put() && put());
-            yield_now().await;
-            yield_now().await;
-            assert!(put(), "there were others");
+            // Until others have come for a while.
+            let mut alone = 0;
+            for _ in 0..500 {
+                alone = (0..FEW + 2).filter(|_| !put()).count();
+                pass_by().await;
+            }
+            assert_eq!(alone, 0);
         });
     }
 
@@ -221,9 +275,7 @@ mod tests {
         assert!(here.block_on(async { !put() }));
         assert!(elsewhere.block_on(async { put() }));
         drop(elsewhere);
-        assert!(
-            here.block_on(async { put() }),
-            "taken away with its runtime"
-        );
+        // Gone with its runtime.
+        assert!(here.block_on(async { (0..=PAUSE.0).any(|_| put()) }));
     }
 }
