@@ -9,17 +9,18 @@
 //! and then it is tried again whether others come along.
 
 use std::{
-    future::poll_fn,
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    task::Poll,
 };
 
 use bytes::BytesMut;
-use tokio::runtime::{self, Handle, RuntimeFlavor};
+use tokio::{
+    runtime::{self, Handle, RuntimeFlavor},
+    task::yield_now,
+};
 use websocket::Encoded;
 
 use super::{AnySession, parcel::Parcel};
@@ -27,7 +28,7 @@ use super::{AnySession, parcel::Parcel};
 /// Frames on a tray at the most: more in one call spare little, and those who wait for them could go on.
 const ROOM: usize = 32;
 /// Fewer frames cost more in one call than in one each.
-const FEW: usize = 6;
+const FEW: usize = 4;
 /// A longer frame is written at once: it costs more to copy.
 const LONGEST: usize = 1024;
 /// How many sessions write for themselves before a tray is tried again, the first time and at the most.
@@ -189,17 +190,9 @@ struct Waiter(Option<Arc<Tray>>);
 
 impl Waiter {
     async fn run(mut self) {
-        // A task that is woken while it runs goes to the end of its thread's queue, where another thread finds it
-        // too if this one does not come to it. A task that yields would wait for the thread to run dry.
-        let mut is_behind = false;
-        poll_fn(|cx| {
-            if mem::replace(&mut is_behind, true) {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        // tokio goes on with who yields when its thread has nothing else to run, and has looked for what has come
+        // meanwhile; or after 61 others.
+        yield_now().await;
         if let Some(tray) = self.0.take() {
             tray.state().waiter = None;
             tray.take_away();
@@ -222,7 +215,7 @@ impl Drop for Waiter {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{runtime::Builder, task::yield_now};
+    use tokio::runtime::Builder;
     use websocket::Frame;
 
     use super::{
@@ -260,8 +253,8 @@ mod tests {
             }
             // Until others have come for a while.
             let mut alone = 0;
-            for _ in 0..500 {
-                alone = (0..FEW + 2).filter(|_| !put()).count();
+            for _ in 0..1000 {
+                alone = (0..4 * FEW).filter(|_| !put()).count();
                 pass_by().await;
             }
             assert_eq!(alone, 0);
