@@ -200,6 +200,7 @@ impl<D: Send + Sync + 'static, S: AsyncRead + AsyncWrite + Unpin> Wire<D, S> {
                 {
                     return Poll::Ready(Step::End(ending));
                 }
+                // No ping any more; unanswered, it would not let the task sleep.
                 self.session.bell().answer_beat();
                 if self.session.bell().sleep(cx) {
                     return Poll::Pending;

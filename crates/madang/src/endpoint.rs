@@ -28,7 +28,8 @@ use crate::{
 /// Sessions run side by side, each in a task of its own. While a callback is busy its session is not
 /// read, so a fast sender waits in TCP and not in memory; what is sent to the session is still
 /// written. A callback that blocks its thread, by computing long or waiting otherwise than by `.await`,
-/// keeps other sessions waiting too: `tokio::task::spawn_blocking` is for that. A panic in a callback is caught: it reaches `on_error` and ends that session alone, with 1011.
+/// keeps other sessions waiting too: `tokio::task::spawn_blocking` is for that. A panic in a callback
+/// is caught: it reaches `on_error` and ends that session alone, with 1011.
 pub trait Endpoint: Send + Sync + 'static {
     /// What the endpoint knows of a session from its beginning to the end of `on_close`, such as the
     /// user. What changes meanwhile goes into a `Mutex` in it.

@@ -165,12 +165,12 @@ fn many(count: usize) -> Vec<u8> {
     texts.collect::<Vec<_>>().concat()
 }
 
-/// So many who talk all the time.
-async fn crowd(address: SocketAddr, size: usize) -> JoinSet<()> {
+/// So many who talk, each until it has had so many messages sent back.
+async fn crowd(address: SocketAddr, size: usize, messages: usize) -> JoinSet<()> {
     let mut crowd = JoinSet::new();
     for name in 0..size {
         let mut visitor = Visitor::come(address).await;
-        crowd.spawn(async move { visitor.talk(&name.to_string(), usize::MAX).await });
+        crowd.spawn(async move { visitor.talk(&name.to_string(), messages).await });
     }
     crowd
 }
@@ -178,14 +178,7 @@ async fn crowd(address: SocketAddr, size: usize) -> JoinSet<()> {
 #[tokio::test]
 async fn what_many_are_sent_at_once_reaches_each_in_order() {
     for address in yards() {
-        let mut talks = JoinSet::new();
-        for name in 0..200 {
-            let mut visitor = Visitor::come(address).await;
-            talks.spawn(async move { visitor.talk(&name.to_string(), 100).await });
-        }
-        while let Some(talked) = talks.join_next().await {
-            talked.unwrap();
-        }
+        crowd(address, 200, 100).await.join_all().await;
     }
 }
 
@@ -198,7 +191,7 @@ async fn what_came_in_one_read_is_answered_before_the_end() {
         ("no more to say", Vec::new(), None),
     ];
     for address in yards() {
-        let _crowd = crowd(address, 30).await;
+        let _crowd = crowd(address, 30, usize::MAX).await;
         for (what, end, code) in ends.iter().cycle().take(30) {
             for count in [1, 2, 40] {
                 let mut visitor = Visitor::come(address).await;
@@ -226,7 +219,7 @@ async fn what_came_in_one_read_is_answered_before_the_end() {
 #[tokio::test]
 async fn a_flush_and_a_close_come_behind_what_was_sent() {
     for address in yards() {
-        let _crowd = crowd(address, 30).await;
+        let _crowd = crowd(address, 30, usize::MAX).await;
         for _ in 0..100 {
             let mut visitor = Visitor::come(address).await;
             let say = |text: &str| frame(TEXT, text.as_bytes());
@@ -256,14 +249,7 @@ async fn who_does_not_read_delays_nobody_and_has_all_of_it_later() {
             writing
         });
         for _ in 0..20 {
-            let mut talks = JoinSet::new();
-            for name in 0..10 {
-                let mut visitor = Visitor::come(address).await;
-                talks.spawn(async move { visitor.talk(&name.to_string(), 10).await });
-            }
-            while let Some(talked) = talks.join_next().await {
-                talked.unwrap();
-            }
+            crowd(address, 10, 10).await.join_all().await;
         }
         assert!(!sent.is_finished(), "it was never full");
         let mut quiet = Visitor(reading);
@@ -312,9 +298,7 @@ async fn what_is_on_a_tray_and_what_a_round_writes_do_not_come_between_each_othe
                 }
             });
         }
-        while let Some(heard) = heard.join_next().await {
-            heard.unwrap();
-        }
+        heard.join_all().await;
     }
 }
 
@@ -332,8 +316,8 @@ fn a_runtime_ends_under_those_who_talk() {
         let address = told.recv().unwrap();
         let talking = Builder::new_current_thread().enable_all().build().unwrap();
         talking.block_on(async {
-            let _crowd = crowd(address, 60).await;
-            sleep(Duration::from_millis(50)).await;
+            let _crowd = crowd(address, 60, usize::MAX).await;
+            Visitor::come(address).await.talk("among them", 20).await;
             let (ended, end) = oneshot::channel();
             thread::spawn(move || {
                 drop(runtime);

@@ -23,9 +23,6 @@ use crate::{
 /// Bytes of topics' frames taken for one batch, before the session's own frames get their turn.
 pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 
-/// Bytes that are copied where they would keep others.
-const KEPT: usize = 1024;
-
 /// The writing half of a connection. Between batches it holds no memory but its cursors.
 ///
 /// The session's task writes here, and so do [rounds](crate::topic::round) of topics while the task
@@ -376,7 +373,7 @@ impl Outgoing {
             return mem::take(&mut self.missed);
         }
         let mut rest = bytes.slice(written..);
-        if rest.len() <= KEPT {
+        if rest.len() <= tray::LONGEST {
             // As a slice it would keep all that it was written with, for as long as the peer does not read.
             rest = Bytes::copy_from_slice(&rest);
         }

@@ -30,7 +30,7 @@ const ROOM: usize = 32;
 /// Fewer frames cost more in one call than in one each.
 const FEW: usize = 4;
 /// A longer frame is written at once: it costs more to copy.
-const LONGEST: usize = 1024;
+pub(super) const LONGEST: usize = 1024;
 /// How many sessions write for themselves before a tray is tried again, the first time and at the most.
 const PAUSE: (u32, u32) = (4, 256);
 
