@@ -92,19 +92,19 @@ pub(crate) async fn measure(
     let tls = Tls::new()?;
     for round in 0..settings.rounds {
         for (scenario, comparison) in chosen(&settings.only).into_iter().zip(&mut comparisons) {
-            for turn in 0..peers.len() {
-                let peer = peers[(round + turn) % peers.len()];
-                eprintln!(
-                    "round {} of {}: {}, {peer}",
-                    round + 1,
-                    settings.rounds,
-                    comparison.title()
-                );
-                let run = scenario
-                    .run(program, peer, settings, &tls)
-                    .await
-                    .with_context(|| format!("{}, {peer}", comparison.title()))?;
-                comparison.add(peer, run);
+            let mut peers = peers.clone();
+            let first = round % peers.len();
+            peers.rotate_left(first);
+            // Those of an echo have their turns within a round.
+            let at_once = if scenario.is_echo() { peers.len() } else { 1 };
+            for peers in peers.chunks(at_once) {
+                let names: Vec<_> = peers.iter().map(Peer::to_string).collect();
+                let what = format!("{}, {}", comparison.title(), names.join(" and "));
+                eprintln!("round {} of {}: {what}", round + 1, settings.rounds);
+                let runs = scenario.run(program, peers, settings, &tls);
+                for (peer, run) in peers.iter().zip(runs.await.context(what)?) {
+                    comparison.add(peer, run);
+                }
             }
         }
     }
@@ -112,45 +112,72 @@ pub(crate) async fn measure(
 }
 
 impl Scenario {
-    /// With a server of its own. `None` where the library has no compression.
+    /// With a server of each. `None` where the library has no compression.
     async fn run(
         self,
         program: &Path,
-        peer: Peer,
+        peers: &[Peer],
         settings: &Settings,
         tls: &Tls,
-    ) -> anyhow::Result<Option<Run>> {
-        let deflate = self.deflate();
+    ) -> anyhow::Result<Vec<Option<Run>>> {
         let tls = (self == Self::MemoryTls).then_some(tls);
-        let program = Program::start(program, peer, deflate, tls).await?;
-        let result = match self {
-            Self::Echo64 | Self::Echo64Deflate => {
-                let echo = Echo::new(64, 100, deflate, settings.seconds);
-                echo.measure(&program).await
-            }
+        let mut programs = Vec::new();
+        for peer in peers {
+            programs.push(Program::start(program, *peer, self.deflate(), tls).await?);
+        }
+        let result = self.measure(&programs, settings).await;
+        for program in programs {
+            program.end().await?;
+        }
+        result
+    }
+
+    async fn measure(
+        self,
+        programs: &[Program],
+        settings: &Settings,
+    ) -> anyhow::Result<Vec<Option<Run>>> {
+        let deflate = self.deflate();
+        let echo = |bytes, connections| Echo {
+            bytes,
+            connections,
+            deflate,
+            seconds: settings.seconds,
+        };
+        match self {
+            Self::Echo64 | Self::Echo64Deflate => return echo(64, 100).measure(programs).await,
             Self::Echo64k | Self::Echo64kDeflate => {
-                let echo = Echo::new(64 * 1024, 16, deflate, settings.seconds);
-                echo.measure(&program).await
+                return echo(64 * 1024, 16).measure(programs).await;
             }
-            Self::Fan => {
+            _ => {}
+        }
+        let mut runs = Vec::new();
+        for program in programs {
+            runs.push(if self == Self::Fan {
                 let fan = Fan {
                     members: settings.members,
                     rate: settings.rate,
                     seconds: settings.seconds,
                 };
-                fan.measure(&program).await.map(Some)
-            }
-            Self::Memory | Self::MemoryDeflate | Self::MemoryTls => {
-                let few = tls.is_some() || peer.is_heavy(deflate);
+                Some(fan.measure(program).await?)
+            } else {
+                let few = self == Self::MemoryTls || program.peer.is_heavy(deflate);
                 let connections = settings.connections / if few { 5 } else { 1 };
                 let memory = Memory {
                     connections,
                     deflate,
                 };
-                memory.measure(&program).await
-            }
-        };
-        program.end(result).await
+                memory.measure(program).await?
+            });
+        }
+        Ok(runs)
+    }
+
+    fn is_echo(self) -> bool {
+        matches!(
+            self,
+            Self::Echo64 | Self::Echo64Deflate | Self::Echo64k | Self::Echo64kDeflate
+        )
     }
 
     fn deflate(self) -> bool {

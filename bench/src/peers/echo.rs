@@ -1,94 +1,157 @@
-//! Connections that send, wait for the reply, and send again.
+//! Connections that send, wait for the reply, and send again: with all servers by turns.
+//!
+//! A machine's speed moves within seconds, by more than libraries differ. So each server is loaded for a moment,
+//! then the next, and so on again; those that wait have nothing to do.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use anyhow::Context;
-use load::{process::Usage, sessions};
+use load::{
+    process::{Usage, cpu_of_threads},
+    sessions,
+};
 use tokio::{
     task::spawn_local,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 use super::{connection::Connection, frames, program::Program};
 use crate::comparison::Run;
 
-/// Before it is measured.
-const WARM_UP: Duration = Duration::from_millis(500);
+/// How long one server is loaded before it is another's turn.
+const TURN: Duration = Duration::from_millis(100);
+/// Turns of each before it is measured.
+const WARM_UP: u32 = 5;
 /// How long a reply may take.
 const REPLY: Duration = Duration::from_secs(20);
 
 pub(super) struct Echo {
-    bytes: usize,
-    connections: usize,
-    deflate: bool,
-    seconds: u32,
+    pub(super) bytes: usize,
+    pub(super) connections: usize,
+    pub(super) deflate: bool,
+    /// For which each server is loaded, all its turns together.
+    pub(super) seconds: u32,
 }
 
-/// What the connections share.
-#[derive(Default)]
-struct Shared {
-    replies: Cell<u64>,
-    end: Cell<bool>,
+/// What is sent, and how long its payload is before it is compressed.
+#[derive(Clone)]
+struct Question {
+    frame: Rc<[u8]>,
+    bytes: usize,
+}
+
+/// A server with its connections, and what its turns came to.
+struct Loaded<'p> {
+    program: &'p Program,
+    connections: Vec<Connection>,
+    replies: u64,
+    cpu: Duration,
+    took: Duration,
+    usage: Usage,
 }
 
 impl Echo {
-    pub(super) fn new(bytes: usize, connections: usize, deflate: bool, seconds: u32) -> Self {
-        Self {
-            bytes,
-            connections,
-            deflate,
-            seconds,
+    /// In the programs' order; `None` where the server does not compress.
+    pub(super) async fn measure(&self, programs: &[Program]) -> anyhow::Result<Vec<Option<Run>>> {
+        let text = frames::text(self.bytes);
+        let question = Question {
+            frame: frames::frame(&text, self.deflate)?.into(),
+            bytes: self.bytes,
+        };
+        let mut loaded = Vec::new();
+        for program in programs {
+            loaded.push(self.open(program, &question, &text).await?);
         }
+        let mut servers: Vec<_> = loaded.iter_mut().flatten().collect();
+        let turns = self.seconds * (1000 / TURN.as_millis() as u32);
+        for turn in 0..WARM_UP + turns {
+            if turn == WARM_UP {
+                servers.iter_mut().for_each(|server| server.forget());
+            }
+            let first = turn as usize % servers.len().max(1);
+            servers.rotate_left(first);
+            for server in &mut servers {
+                server.load(&question).await?;
+            }
+            servers.rotate_right(first);
+        }
+        let runs = loaded.iter().map(|server| Some(server.as_ref()?.run()));
+        Ok(runs.collect())
     }
 
-    /// `None` where the server does not compress.
-    pub(super) async fn measure(&self, program: &Program) -> anyhow::Result<Option<Run>> {
-        let connections = sessions::open_all(self.connections, |_| {
+    async fn open<'p>(
+        &self,
+        program: &'p Program,
+        question: &Question,
+        text: &[u8],
+    ) -> anyhow::Result<Option<Loaded<'p>>> {
+        let mut connections = sessions::open_all(self.connections, |_| {
             Connection::open(program, "/echo", self.deflate)
         })
         .await?;
         if connections.iter().any(|open| open.deflate != self.deflate) {
             return Ok(None);
         }
-        let text = frames::text(self.bytes);
-        let frame: Rc<[u8]> = frames::frame(&text, self.deflate)?.into();
-        let shared = Rc::new(Shared::default());
-        let mut tasks = Vec::new();
-        for mut connection in connections {
-            let echoed = timeout(REPLY, connection.is_echoed(&frame, &text));
+        for connection in &mut connections {
+            let echoed = timeout(REPLY, connection.is_echoed(&question.frame, text));
             anyhow::ensure!(echoed.await??, "the server sent back another text");
-            let (frame, shared, bytes) = (frame.clone(), shared.clone(), self.bytes);
+        }
+        Ok(Some(Loaded {
+            program,
+            connections,
+            replies: 0,
+            cpu: Duration::ZERO,
+            took: Duration::ZERO,
+            usage: Usage::default(),
+        }))
+    }
+}
+
+impl Loaded<'_> {
+    /// One turn: it ends when all replies are there.
+    async fn load(&mut self, question: &Question) -> anyhow::Result<()> {
+        let (usage, cpu) = (
+            Usage::now(self.program.id)?,
+            cpu_of_threads(self.program.id)?,
+        );
+        let began = Instant::now();
+        let mut tasks = Vec::with_capacity(self.connections.len());
+        for mut connection in self.connections.drain(..) {
+            let Question { frame, bytes } = question.clone();
             tasks.push(spawn_local(async move {
-                while !shared.end.get() {
+                let mut replies = 0;
+                while began.elapsed() < TURN {
                     let reply = timeout(REPLY, connection.ask(&frame))
                         .await
                         .context("a reply is lost")??;
                     anyhow::ensure!(reply.may_be(bytes), "the server sent back another text");
-                    shared.replies.set(shared.replies.get() + 1);
+                    replies += 1;
                 }
-                anyhow::Ok(())
+                anyhow::Ok((connection, replies))
             }));
         }
-
-        sleep(WARM_UP).await;
-        let (began, before) = (Instant::now(), shared.replies.get());
-        let usage = Usage::now(program.id)?;
-        sleep(Duration::from_secs(self.seconds.into())).await;
-        let usage = Usage::now(program.id)?.since(usage);
-        let (took, count) = (began.elapsed(), shared.replies.get() - before);
-        shared.end.set(true);
         for task in tasks {
-            task.await??;
+            let (connection, replies) = task.await??;
+            self.connections.push(connection);
+            self.replies += replies;
         }
+        self.took += began.elapsed();
+        self.cpu += cpu_of_threads(self.program.id)?.saturating_sub(cpu);
+        self.usage += Usage::now(self.program.id)?.since(usage);
+        Ok(())
+    }
 
-        let count = count as f64;
-        let run = Run::default()
-            .compare(
-                "CPU µs per message",
-                usage.server.as_secs_f64() * 1e6 / count,
-            )
-            .note("messages a second", count / took.as_secs_f64())
-            .usage(usage, took);
-        Ok(Some(run))
+    /// What was measured so far does not count.
+    fn forget(&mut self) {
+        (self.replies, self.cpu, self.took) = Default::default();
+        self.usage = Usage::default();
+    }
+
+    fn run(&self) -> Run {
+        let replies = self.replies as f64;
+        Run::default()
+            .compare("CPU µs per message", self.cpu.as_secs_f64() * 1e6 / replies)
+            .note("messages a second", replies / self.took.as_secs_f64())
+            .usage(self.usage, self.took)
     }
 }

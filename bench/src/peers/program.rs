@@ -17,6 +17,7 @@ const START: Duration = Duration::from_secs(20);
 /// A server that runs until it is dropped.
 pub(super) struct Program {
     child: Child,
+    pub(super) peer: Peer,
     pub(super) id: u32,
     pub(super) address: SocketAddr,
     /// How to speak TLS to it, where it does.
@@ -57,6 +58,7 @@ impl Program {
         let address = address.parse().context("the server told no address")?;
         Ok(Self {
             child,
+            peer,
             id,
             address,
             tls: tls.cloned(),
@@ -64,13 +66,13 @@ impl Program {
         })
     }
 
-    /// Ends it, and passes `result` on.
-    pub(super) async fn end<T>(mut self, result: anyhow::Result<T>) -> anyhow::Result<T> {
+    /// Ends it, unless it has ended by itself.
+    pub(super) async fn end(mut self) -> anyhow::Result<()> {
         let ended = self.child.try_wait()?;
         self.child.kill().await?;
         match ended {
-            None => result,
-            Some(status) => anyhow::bail!("the server has ended by itself, {status}"),
+            None => Ok(()),
+            Some(status) => anyhow::bail!("{} has ended by itself, {status}", self.peer),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What processes have used, from Linux's `/proc`.
 
-use std::{fs, time::Duration};
+use std::{fs, io::ErrorKind, ops::AddAssign, time::Duration};
 
 use anyhow::Context;
 
@@ -9,7 +9,7 @@ use anyhow::Context;
 const TICK: Duration = Duration::from_millis(10);
 
 /// Processor time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// Of the server that is measured; nothing where its process is not known.
     pub server: Duration,
@@ -62,6 +62,16 @@ impl Usage {
     }
 }
 
+/// Of several times.
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.server += other.server;
+        self.generator += other.generator;
+        self.others += other.others;
+        self.server_known |= other.server_known;
+    }
+}
+
 /// Bytes of a process that are in memory.
 pub fn resident(process: u32) -> anyhow::Result<u64> {
     let status = read(&format!("{process}/status"))?;
@@ -77,6 +87,29 @@ pub fn peak(process: u32) -> anyhow::Result<u64> {
 /// Processor time of this process.
 pub fn own_cpu() -> anyhow::Result<Duration> {
     cpu("self")
+}
+
+/// Processor time of the threads that a process has, to the nanosecond once they sleep.
+///
+/// For what is too short for the hundredths of a second of [`Usage`]. A thread that has ended takes its time with it.
+pub fn cpu_of_threads(process: u32) -> anyhow::Result<Duration> {
+    let threads = format!("/proc/{process}/task");
+    let threads = fs::read_dir(&threads).with_context(|| format!("cannot read {threads}"))?;
+    let mut sum = Duration::ZERO;
+    for thread in threads {
+        let path = thread?.path().join("schedstat");
+        match fs::read_to_string(&path) {
+            Ok(times) => {
+                sum += thread_time(&times).context("a thread's schedstat is not as expected")?
+            }
+            // It ended meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        }
+    }
+    Ok(sum)
 }
 
 /// Processor time of all threads of a process, in user and kernel mode.
@@ -97,6 +130,11 @@ fn process_time(stat: &str) -> Option<Duration> {
     let mut fields = fields.split(' ').skip(14 - 3);
     let mut ticks = || fields.next()?.parse::<u32>().ok();
     Some(TICK * (ticks()? + ticks()?))
+}
+
+fn thread_time(schedstat: &str) -> Option<Duration> {
+    let nanos = schedstat.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 fn machine_time(stat: &str) -> Option<Duration> {
@@ -125,6 +163,16 @@ mod tests {
         let stat = "7 (a ) (b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 9 9 20 0 4 0 1 2 3\n";
         assert_eq!(process_time(stat), Some(Duration::from_secs(3)));
         assert_eq!(process_time("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_thread_used_its_time_on_a_processor() {
+        let time = thread_time("1500000000 77 9\n");
+        assert_eq!(time, Some(Duration::from_millis(1500)));
+        assert_eq!(thread_time("\n"), None);
+        let own = std::process::id();
+        let before = cpu_of_threads(own).unwrap();
+        while cpu_of_threads(own).unwrap() == before {}
     }
 
     #[test]
