@@ -7,7 +7,10 @@ use std::{
     io::{self, IoSlice},
     net::Shutdown,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -28,14 +31,19 @@ pub(crate) struct Line(Arc<Inner>);
 
 struct Inner {
     stream: TcpStream,
+    /// The last read took all there was, so that the next would be in vain. Of use to the one who reads.
+    drained: AtomicBool,
     /// Among those that the server holds at most; none behind a server that is not ours.
     _place: Option<Place>,
 }
 
 impl Line {
     pub(crate) fn new(stream: TcpStream, place: Option<Place>) -> Self {
-        let _place = place;
-        Self(Arc::new(Inner { stream, _place }))
+        Self(Arc::new(Inner {
+            stream,
+            drained: AtomicBool::new(false),
+            _place: place,
+        }))
     }
 
     /// Writes each of the buffers to its connection, as far as that takes it now, and tells how far.
@@ -61,13 +69,19 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let Inner { stream, drained, .. } = &*self.0;
+        if drained.load(Ordering::Relaxed) {
+            drained.store(false, Ordering::Relaxed);
+            ready!(stream.poll_read_ready(cx))?;
+        }
         self.poll_try(cx, TcpStream::poll_read_ready, |stream| {
             let (room, mut read) = (buffer.remaining(), false);
             let tried = stream.try_io(Interest::READABLE, || {
                 let bytes = stream.try_read_buf(buffer)?;
                 read = true;
                 if cfg!(unix) && 0 < bytes && bytes < room {
-                    // That was all there is: to say so spares a vain try the next time.
+                    // tokio has to be told, and then waits for more.
+                    drained.store(true, Ordering::Relaxed);
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 Ok(())
