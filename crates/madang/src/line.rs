@@ -69,7 +69,9 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Inner { stream, drained, .. } = &*self.0;
+        let Inner {
+            stream, drained, ..
+        } = &*self.0;
         if drained.load(Ordering::Relaxed) {
             drained.store(false, Ordering::Relaxed);
             ready!(stream.poll_read_ready(cx))?;

@@ -83,7 +83,8 @@ impl Event<'_> {
 #[derive(Debug)]
 pub struct Decoder {
     rules: Rules,
-    state: State,
+    /// There only in the midst of a frame or message, and after the end.
+    held: Option<Box<Held>>,
 }
 
 /// What was agreed on and asked for.
@@ -97,16 +98,6 @@ pub(crate) struct Rules {
     pub(crate) parts: bool,
 }
 
-#[derive(Debug)]
-enum State {
-    /// The peer may go on; the box is there only in the midst of a frame or message.
-    Open(Option<Box<Held>>),
-    /// The peer has closed.
-    Closed,
-    /// The peer has broken the protocol.
-    Failed(ProtocolError),
-}
-
 /// What is held from one read to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -114,6 +105,16 @@ pub(crate) struct Held {
     pub(crate) message: Option<MessageSoFar>,
     /// The frame whose end has not come.
     pub(crate) frame: Option<FrameSoFar>,
+    /// Why nothing more is taken. Nothing else is held then.
+    ended: Option<Ended>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ended {
+    /// The peer has closed.
+    Closed,
+    /// The peer has broken the protocol.
+    Failed(ProtocolError),
 }
 
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl Decoder {
                 inflating: false,
                 parts: false,
             },
-            state: State::Open(None),
+            held: None,
         }
     }
 
@@ -170,26 +171,38 @@ impl Decoder {
         &mut self,
         input: &mut &'i mut [u8],
     ) -> Result<Option<Event<'i>>, ProtocolError> {
-        let held = match &mut self.state {
-            State::Open(held) => held,
-            State::Closed => {
+        match self.ended() {
+            None => {}
+            Some(Ended::Closed) => {
                 *input = &mut [];
                 return Ok(None);
             }
-            State::Failed(error) => return Err(*error),
-        };
-        let received = next_event(&self.rules, held, input);
+            Some(Ended::Failed(error)) => return Err(error),
+        }
+        let received = next_event(&self.rules, &mut self.held, input);
         match &received {
-            Ok(Some(Event::Close(_))) => self.state = State::Closed,
+            Ok(Some(Event::Close(_))) => self.end(Ended::Closed),
             Ok(_) => {}
-            Err(error) => self.state = State::Failed(*error),
+            Err(error) => self.end(Ended::Failed(*error)),
         }
         received
     }
 
     /// Whether no part of a frame or message is held.
     pub fn is_idle(&self) -> bool {
-        !matches!(self.state, State::Open(Some(_)))
+        self.held.is_none() || self.ended().is_some()
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        self.held.as_ref()?.ended
+    }
+
+    fn end(&mut self, ended: Ended) {
+        let ended = Held {
+            ended: Some(ended),
+            ..Held::default()
+        };
+        self.held = Some(Box::new(ended));
     }
 }
 
@@ -245,15 +258,12 @@ mod tests {
     use super::*;
 
     fn held(decoder: &Decoder) -> Option<&Held> {
-        match &decoder.state {
-            State::Open(held) => held.as_deref(),
-            State::Closed | State::Failed(_) => None,
-        }
+        decoder.held.as_deref().filter(|held| held.ended.is_none())
     }
 
     #[test]
     fn a_decoder_is_small() {
-        assert!(size_of::<Decoder>() <= 64, "{}", size_of::<Decoder>());
+        assert!(size_of::<Decoder>() <= 24, "{}", size_of::<Decoder>());
         assert!(size_of::<Held>() <= 160, "{}", size_of::<Held>());
     }
 

@@ -66,11 +66,13 @@ impl Payload {
         let length = self.remaining.min(input.len());
         let (taken, rest) = std::mem::take(input).split_at_mut(length);
         *input = rest;
+        self.remaining -= length;
         if let Some(key) = &mut self.mask {
             mask::apply(taken, *key);
-            key.rotate_left(length % 4);
+            if self.remaining > 0 {
+                key.rotate_left(length % 4);
+            }
         }
-        self.remaining -= length;
         taken
     }
 

@@ -4,7 +4,6 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::LazyLock,
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,7 +35,7 @@ pub(super) enum Beat {
 /// Whoever was heard between two pings cannot have been silent for two heartbeats before the next.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    last_heard: Moment,
+    last_heard: Instant,
     /// Whether that was since the last ping.
     heard: bool,
     /// No more pings: the timer is for the end.
@@ -91,7 +90,7 @@ impl Heartbeat {
             timer
         };
         Self {
-            last_heard: Moment::now(),
+            last_heard: Instant::now(),
             heard: true,
             ending: false,
             // For idleness it comes when `on_open` has ended: then it is the peer's turn.
@@ -102,7 +101,7 @@ impl Heartbeat {
     /// The peer lives: it sent something, or took something that it had been refusing.
     #[inline]
     pub(super) fn heard(&mut self) {
-        self.last_heard = Moment::now();
+        self.last_heard = Instant::now();
         self.heard = true;
     }
 
@@ -158,6 +157,20 @@ impl Heartbeat {
     pub(super) fn poll(
         &mut self,
         settings: &Settings,
+        told: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Beat> {
+        // Most have no timer.
+        if told || self.timer.is_some() {
+            self.poll_timer(settings, told, cx)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn poll_timer(
+        &mut self,
+        settings: &Settings,
         mut told: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Beat> {
@@ -171,8 +184,7 @@ impl Heartbeat {
                 break;
             }
             let now = Instant::now();
-            let last_heard = self.last_heard.instant();
-            let silent = after(last_heard, settings.heartbeat.saturating_mul(2));
+            let silent = after(self.last_heard, settings.heartbeat.saturating_mul(2));
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }
@@ -206,32 +218,6 @@ impl Heartbeat {
         match (&mut self.timer, at) {
             (Some(timer), Some(at)) => timer.set(at),
             (timer, at) => *timer = at.map(Timer::new),
-        }
-    }
-}
-
-/// An instant in half the space, in nanoseconds of the program's clock.
-#[derive(Debug, Clone, Copy)]
-struct Moment(i64);
-
-/// When the clock began. A clock that a test has stopped may be before it.
-static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-impl Moment {
-    fn now() -> Self {
-        let (begin, now) = (*BEGIN, Instant::now());
-        Self(match now.checked_duration_since(begin) {
-            Some(since) => since.as_nanos() as i64,
-            None => -(begin.duration_since(now).as_nanos() as i64),
-        })
-    }
-
-    fn instant(self) -> Instant {
-        let distance = Duration::from_nanos(self.0.unsigned_abs());
-        if self.0 < 0 {
-            *BEGIN - distance
-        } else {
-            *BEGIN + distance
         }
     }
 }

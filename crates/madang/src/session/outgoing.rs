@@ -212,6 +212,7 @@ impl Outgoing {
 
     /// Writes a frame that came alone, and makes a batch only of what the socket does not take at once. `false`
     /// if it is on a tray.
+    #[inline]
     fn write_alone<D: Send + Sync + 'static>(
         &mut self,
         frame: Frame,
@@ -294,6 +295,7 @@ impl Outgoing {
     ///
     /// The outbox is taken first and written last: a reply that was sent after an event was appended
     /// is thus written after that event, unless the session is behind.
+    #[inline]
     fn gather<D: ?Sized>(
         &mut self,
         session: &Session<D>,
