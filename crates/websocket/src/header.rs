@@ -20,8 +20,8 @@ pub(crate) struct Header {
     /// The first frame of a compressed message.
     pub(crate) compressed: bool,
     pub(crate) length: u64,
-    /// Present exactly when the peer is a client.
-    pub(crate) mask: Option<[u8; 4]>,
+    /// The key, which is zero where the peer does not mask: that leaves the payload as it is.
+    pub(crate) mask: [u8; 4],
 }
 
 impl Header {
@@ -71,9 +71,9 @@ impl Header {
             let Some((mask, rest)) = rest.split_first_chunk::<4>() else {
                 return Ok(None);
             };
-            (Some(*mask), rest)
+            (*mask, rest)
         } else {
-            (None, rest)
+            ([0; 4], rest)
         };
         let header = Self {
             fin,

@@ -8,9 +8,12 @@ const VECTOR: usize = 32;
 /// Masks or unmasks `payload` in place; the two are the same.
 ///
 /// RFC 6455 §5.3: byte `i` of the payload is combined by exclusive or with byte `i % 4` of the
-/// key.
+/// key. One of zeros changes nothing.
 #[inline]
 pub(crate) fn apply(payload: &mut [u8], key: [u8; 4]) {
+    if key == [0; 4] {
+        return;
+    }
     if payload.len() < LONG {
         by_words(payload, key);
     } else {

@@ -13,7 +13,7 @@ pub(crate) struct Payload {
     /// The first frame of a compressed message.
     compressed: bool,
     /// Turned so that its first byte is for the next byte of the payload.
-    mask: Option<[u8; 4]>,
+    mask: [u8; 4],
     /// Bytes that have not come.
     remaining: usize,
     /// What came of a control frame. A data frame's bytes go to [`Held::message`].
@@ -67,11 +67,9 @@ impl Payload {
         let (taken, rest) = std::mem::take(input).split_at_mut(length);
         *input = rest;
         self.remaining -= length;
-        if let Some(key) = &mut self.mask {
-            mask::apply(taken, *key);
-            if self.remaining > 0 {
-                key.rotate_left(length % 4);
-            }
+        mask::apply(taken, self.mask);
+        if self.remaining > 0 {
+            self.mask.rotate_left(length % 4);
         }
         taken
     }
