@@ -167,7 +167,8 @@ impl<D: Send + Sync + 'static> Session<D> {
     ) -> Result<(), SendError> {
         let (cursor, new) = topic.enter(self.any(), start);
         let subscribe = Item::Subscribe(topic.clone(), cursor);
-        let pushed = self.push(before.map(Item::Frame).into_iter().chain([subscribe]));
+        let before = before.map(Item::Frame).into_iter();
+        let pushed = self.push(before.chain([subscribe]).collect::<Vec<_>>());
         if pushed.is_err() && new {
             topic.leave(self.id());
         }
@@ -277,7 +278,7 @@ impl<D: ?Sized> Session<D> {
         self.0.outbox.is_closed()
     }
 
-    fn push(&self, items: impl IntoIterator<Item = Item>) -> Result<(), SendError> {
+    fn push(&self, items: impl IntoIterator<Item = Item> + AsRef<[Item]>) -> Result<(), SendError> {
         let pushed = self.0.outbox.push(items, &self.0.settings);
         if pushed != Err(SendError::Closed) {
             // Full may mean closed.

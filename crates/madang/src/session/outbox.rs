@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    mem,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -82,25 +83,23 @@ impl Outbox {
     /// Queues items, with nothing of anybody else's between them; all of them or none.
     pub(crate) fn push(
         &self,
-        items: impl IntoIterator<Item = Item>,
+        items: impl IntoIterator<Item = Item> + AsRef<[Item]>,
         settings: &Settings,
     ) -> Result<(), SendError> {
+        let cost = items.as_ref().iter().map(Item::cost).sum();
         let mut queue = self.queue();
         if self.is_closed() {
             return Err(SendError::Closed);
         }
-        if queue.items.capacity() == 0 {
-            queue.items = SPARE.take();
-        }
-        let had = queue.items.len();
-        queue.items.extend(items);
-        let cost = queue.items[had..].iter().map(Item::cost).sum();
         if self.waiting().saturating_add(cost) <= settings.max_outgoing {
+            if queue.items.capacity() == 0 {
+                queue.items = SPARE.take();
+            }
+            queue.items.extend(items);
             let queued = self.queued.load(Ordering::Relaxed);
             self.queued.store(queued + cost, Ordering::Relaxed);
             return Ok(());
         }
-        queue.items.truncate(had);
         if settings.when_full == WhenFull::Close {
             let reason = (settings.overloaded)("what is sent here is not being read");
             self.end(&mut queue, Close::new(CloseCode::OVERLOADED, reason));
@@ -146,7 +145,37 @@ impl Outbox {
         let writing = self.writing.load(Ordering::Relaxed) + self.queued.load(Ordering::Relaxed);
         self.writing.store(writing, Ordering::Relaxed);
         self.queued.store(0, Ordering::Relaxed);
-        (std::mem::take(&mut queue.items), queue.close.take())
+        (mem::take(&mut queue.items), queue.close.take())
+    }
+
+    /// Takes a frame that is all there is, if it `may` be taken so. It does not count any more. For the session's
+    /// task alone.
+    #[inline]
+    pub(crate) fn take_alone(&self, may: impl FnOnce(&Frame) -> bool) -> Option<Frame> {
+        let mut queue = self.queue();
+        let is_alone = match (&queue.items[..], &queue.close) {
+            ([Item::Frame(frame)], None) => may(frame),
+            _ => false,
+        };
+        if !is_alone {
+            return None;
+        }
+        self.queued.store(0, Ordering::Relaxed);
+        let mut items = mem::take(&mut queue.items);
+        drop(queue);
+        let item = items.pop();
+        Self::recycle(items);
+        match item {
+            Some(Item::Frame(frame)) => Some(frame),
+            _ => None,
+        }
+    }
+
+    /// So many bytes that were taken alone are not written at once: they count again, until they
+    /// [are](Self::written).
+    pub(crate) fn keep(&self, bytes: usize) {
+        let writing = self.writing.load(Ordering::Relaxed);
+        self.writing.store(writing + bytes, Ordering::Relaxed);
     }
 
     /// So many bytes of what was taken are written, which makes room. For the session's task alone.
@@ -176,7 +205,7 @@ impl Outbox {
         queue.close = None;
         self.queued.store(0, Ordering::Relaxed);
         self.writing.store(0, Ordering::Relaxed);
-        std::mem::take(&mut queue.items)
+        mem::take(&mut queue.items)
     }
 
     #[inline]

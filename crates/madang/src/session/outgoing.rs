@@ -129,16 +129,6 @@ pub(crate) enum Offer {
     Write(Bytes),
 }
 
-/// What gathering came to.
-enum Gathered {
-    /// What there is, if anything, is in the batch.
-    Batch,
-    /// A short frame, and nothing else.
-    Alone(Frame),
-    /// The same as with `Batch`, and the close that follows.
-    Close(Close),
-}
-
 /// A session's place in a topic.
 struct Subscription {
     topic: Topic,
@@ -184,7 +174,7 @@ impl Outgoing {
         }
         if mem::take(&mut due.head) != Head::Gone
             && open
-            && let Gathered::Close(close) = self.gather(session, due, cx).map_err(Fault::Log)?
+            && let Some(close) = self.gather(session, due, cx).map_err(Fault::Log)?
         {
             return Poll::Ready(Ok(Some(close)));
         }
@@ -196,18 +186,31 @@ impl Outgoing {
             if !open || !due.has_more() {
                 return Poll::Ready(Ok(None));
             }
-            match self.gather(session, due, cx).map_err(Fault::Log)? {
-                Gathered::Close(close) => return Poll::Ready(Ok(Some(close))),
-                Gathered::Alone(frame) => {
-                    let written = self.write_alone(frame, session, io, cx);
-                    if !written.map_err(Fault::Io)? {
-                        return Poll::Ready(Ok(None));
-                    }
+            if let Some(frame) = self.take_alone(session, due) {
+                let written = self.write_alone(frame, session, io, cx);
+                if !written.map_err(Fault::Io)? {
+                    return Poll::Ready(Ok(None));
                 }
-                Gathered::Batch if self.batch.is_some() || due.rung => {}
-                Gathered::Batch => return Poll::Ready(Ok(None)),
+            } else if let Some(close) = self.gather(session, due, cx).map_err(Fault::Log)? {
+                return Poll::Ready(Ok(Some(close)));
+            } else if self.batch.is_none() && !due.rung {
+                return Poll::Ready(Ok(None));
             }
         }
+    }
+
+    /// A short frame, if nothing else is to be written: as a rule it is a reply.
+    #[inline]
+    fn take_alone<D: ?Sized>(&self, session: &Session<D>, due: &mut Due) -> Option<Frame> {
+        if due.ping || due.paging || due.reply.is_some() || self.batch.is_some() {
+            return None;
+        }
+        // Looked at behind the outbox, for the reason that `gather` has.
+        let no_news = || !self.subscriptions.iter().any(Subscription::is_due);
+        let may = |frame: &Frame| batch::is_short(frame.len()) && no_news();
+        let frame = session.outbox().take_alone(may)?;
+        due.rung = false;
+        Some(frame)
     }
 
     /// Writes a frame that came alone, and makes a batch only of what the socket does not take at once. `false`
@@ -224,7 +227,6 @@ impl Outgoing {
         let frame = frame.into_encoded(self.deflate);
         if self.line.is_some() && tray::put(&frame, || session.any()) {
             // A thread's trays are bounded. Counted, it would take the place of what is sent in the same turn.
-            session.outbox().written(from_outbox);
             self.away = true;
             return Ok(false);
         }
@@ -233,9 +235,9 @@ impl Outgoing {
             Poll::Pending => 0,
         };
         if written == frame.len() && Pin::new(io).poll_flush(cx)?.is_ready() {
-            session.outbox().written(from_outbox);
             return Ok(true);
         }
+        session.outbox().keep(from_outbox);
         let batch = batch(&mut self.batch);
         batch.from_outbox = from_outbox;
         batch.frames.push_back(frame);
@@ -289,19 +291,18 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
-    /// Makes a batch of what has come since the last one, unless it is one short frame.
+    /// Makes a batch of what has come since the last one, if anything, and tells the close that follows.
     ///
     /// A batch is bounded: [`rung`](Due::rung) afterwards, where a topic may have more.
     ///
     /// The outbox is taken first and written last: a reply that was sent after an event was appended
     /// is thus written after that event, unless the session is behind.
-    #[inline]
     fn gather<D: ?Sized>(
         &mut self,
         session: &Session<D>,
         due: &mut Due,
         cx: &mut Context<'_>,
-    ) -> Result<Gathered, LogError> {
+    ) -> Result<Option<Close>, LogError> {
         let (mut items, close) = session.outbox().take();
         if let Some(reply) = due.reply.take() {
             self.reply(*reply);
@@ -312,14 +313,6 @@ impl Outgoing {
         let read = self.read_topics(session, cx);
         due.rung = false;
         due.paging = self.subscriptions.iter().any(Subscription::is_paging);
-        if let ([Item::Frame(frame)], None, Ok(false)) = (&*items, &close, &read)
-            && self.batch.is_none()
-            && batch::is_short(frame.len())
-            && let Some(Item::Frame(frame)) = items.pop()
-        {
-            Outbox::recycle(items);
-            return Ok(Gathered::Alone(frame));
-        }
         for item in items.drain(..) {
             let batch = batch(&mut self.batch);
             batch.from_outbox += item.cost();
@@ -339,7 +332,7 @@ impl Outgoing {
         }
         Outbox::recycle(items);
         due.rung |= read?;
-        Ok(close.map_or(Gathered::Batch, |close| Gathered::Close(*close)))
+        Ok(close.map(|close| *close))
     }
 
     /// What a round of a topic can do for the connection, which has had it then.

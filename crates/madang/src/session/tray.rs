@@ -28,7 +28,7 @@ use super::{AnySession, parcel::Parcel};
 /// Frames on a tray at the most: more in one call spare little, and those who wait for them could go on.
 const ROOM: usize = 32;
 /// Fewer frames cost more in one call than in one each.
-const FEW: usize = 4;
+const FEW: usize = 8;
 /// How often a thread has looked for more before its tray leaves: to look takes a twentieth of what a frame does.
 const LOOKS: usize = 2;
 /// A longer frame is written at once: it costs more to copy.
