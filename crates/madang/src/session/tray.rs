@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use tokio::{
     runtime::{self, Handle, RuntimeFlavor},
     task::yield_now,
@@ -60,7 +60,7 @@ struct State {
 /// What lies on a tray.
 #[derive(Default)]
 struct Load {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     frames: Vec<Lying>,
 }
 
@@ -158,11 +158,12 @@ impl Tray {
             };
             self.pause.store(state.pause, Ordering::Relaxed);
         }
-        let next = Vec::with_capacity(count);
-        Load {
-            bytes: state.load.bytes.split(),
-            frames: mem::replace(&mut state.load.frames, next),
-        }
+        // As a rule the next one is as large.
+        let next = Load {
+            bytes: Vec::with_capacity(state.load.bytes.len()),
+            frames: Vec::with_capacity(count),
+        };
+        mem::replace(&mut state.load, next)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -173,7 +174,7 @@ impl Tray {
 impl Load {
     /// Writes all of it, as far as the sockets take it.
     fn write(self) {
-        let mut bytes = self.bytes.freeze();
+        let mut bytes = Bytes::from(self.bytes);
         let mut parcels = Vec::with_capacity(self.frames.len());
         for frame in &self.frames {
             let bytes = bytes.split_to(frame.bytes);
