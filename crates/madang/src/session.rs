@@ -307,12 +307,10 @@ impl<D: ?Sized> Session<D> {
 impl<D: ?Sized> Session<D> {
     /// The writing half, for the session's task; none while another has it, who then rings.
     pub(crate) fn outgoing(&self) -> Option<MutexGuard<'_, Outgoing>> {
-        let outgoing = self.try_outgoing();
-        let is_away = outgoing.as_ref().is_some_and(|outgoing| outgoing.is_away());
-        if outgoing.is_some() && !is_away {
-            return outgoing;
-        }
-        drop(outgoing);
+        let is_away = match self.try_outgoing() {
+            Some(outgoing) if !outgoing.is_away() => return Some(outgoing),
+            outgoing => outgoing.is_some(),
+        };
         if is_away {
             // It may be on the tray of this thread.
             tray::take_away();

@@ -546,3 +546,50 @@ impl Subscription {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::{
+        Settings,
+        request::Request,
+        topic::{RingLimits, Start},
+    };
+
+    #[tokio::test]
+    async fn a_round_passes_by_who_has_a_frame_on_a_tray() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap());
+        let line = Line::new(stream.await.unwrap(), None);
+        let settings = Arc::new(Settings::default());
+        let session = Session::new(
+            SessionId::generate(0),
+            Request::forgotten(),
+            None,
+            settings,
+            (),
+        );
+        let topic = Topic::in_memory(RingLimits::default(), |_, _| Frame::text("gap"));
+        let mut outgoing = Outgoing::default();
+        outgoing.begin(None, Some(line), Vec::new());
+        let (cursor, _) = topic.enter(session.any(), Start::Now);
+        outgoing.subscribe(topic.clone(), cursor);
+        topic.publish("news");
+        let mut bundles = Bundles::new(&topic);
+
+        outgoing.away = true;
+        let offer = outgoing.offer(&mut bundles, session.id());
+        assert!(matches!(offer, Offer::Nothing));
+        outgoing.come_back();
+        assert!(
+            outgoing.carried(&Bytes::from("reply"), 5),
+            "the task has to look"
+        );
+        let offer = outgoing.offer(&mut bundles, session.id());
+        assert!(matches!(offer, Offer::Write(_)));
+    }
+}

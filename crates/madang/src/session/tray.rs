@@ -43,7 +43,7 @@ thread_local! {
 #[derive(Default)]
 struct Tray {
     /// How many sessions write for themselves before it is tried again.
-    pause: AtomicU32,
+    pause_left: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -111,10 +111,10 @@ pub(super) fn take_away() {
 impl Tray {
     #[inline]
     fn put(self: &Arc<Self>, frame: &Encoded, session: impl FnOnce() -> AnySession) -> bool {
-        let pause = self.pause.load(Ordering::Relaxed);
-        if pause > 0 {
+        let left = self.pause_left.load(Ordering::Relaxed);
+        if left > 0 {
             // A count that is lost between two threads does no harm.
-            self.pause.store(pause - 1, Ordering::Relaxed);
+            self.pause_left.store(left - 1, Ordering::Relaxed);
             return false;
         }
         let mut state = self.state();
@@ -156,7 +156,7 @@ impl Tray {
             } else {
                 0
             };
-            self.pause.store(state.pause, Ordering::Relaxed);
+            self.pause_left.store(state.pause, Ordering::Relaxed);
         }
         // As a rule the next one is as large.
         let next = Load {

@@ -185,7 +185,7 @@ struct Bundle {
 }
 
 impl<'t> Bundles<'t> {
-    fn new(topic: &'t Topic) -> Self {
+    pub(crate) fn new(topic: &'t Topic) -> Self {
         Self {
             topic,
             made: Vec::new(),
