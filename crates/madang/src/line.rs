@@ -4,13 +4,12 @@
 mod uring;
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
     net::Shutdown,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    ptr,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -24,6 +23,12 @@ use tokio::{
 
 use crate::server::Place;
 
+thread_local! {
+    /// The connection whose read took all there was, if that was the thread's last: to read once more, as its task
+    /// does when it has handled what came, would be in vain.
+    static DRAINED: Cell<*const Inner> = const { Cell::new(ptr::null()) };
+}
+
 /// The session's task reads and writes here; the rounds of topics write too, while the task has nothing
 /// to write. Clones are the same connection: it ends with the last of them.
 #[derive(Clone)]
@@ -31,19 +36,14 @@ pub(crate) struct Line(Arc<Inner>);
 
 struct Inner {
     stream: TcpStream,
-    /// The last read took all there was, so that the next would be in vain. Of use to the one who reads.
-    drained: AtomicBool,
     /// Among those that the server holds at most; none behind a server that is not ours.
     _place: Option<Place>,
 }
 
 impl Line {
     pub(crate) fn new(stream: TcpStream, place: Option<Place>) -> Self {
-        Self(Arc::new(Inner {
-            stream,
-            drained: AtomicBool::new(false),
-            _place: place,
-        }))
+        let _place = place;
+        Self(Arc::new(Inner { stream, _place }))
     }
 
     /// Writes each of the buffers to its connection, as far as that takes it now, and tells how far.
@@ -69,12 +69,9 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Inner {
-            stream, drained, ..
-        } = &*self.0;
-        if drained.load(Ordering::Relaxed) {
-            drained.store(false, Ordering::Relaxed);
-            ready!(stream.poll_read_ready(cx))?;
+        let this = Arc::as_ptr(&self.0);
+        if DRAINED.replace(ptr::null()) == this {
+            ready!(self.0.stream.poll_read_ready(cx))?;
         }
         self.poll_try(cx, TcpStream::poll_read_ready, |stream| {
             let (room, mut read) = (buffer.remaining(), false);
@@ -83,7 +80,7 @@ impl AsyncRead for Line {
                 read = true;
                 if cfg!(unix) && 0 < bytes && bytes < room {
                     // tokio has to be told, and then waits for more.
-                    drained.store(true, Ordering::Relaxed);
+                    DRAINED.set(this);
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 Ok(())
