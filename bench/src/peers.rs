@@ -84,7 +84,7 @@ pub(crate) async fn measure(
     settings: &Settings,
 ) -> anyhow::Result<Vec<Comparison>> {
     let program = &options.program("madang-peers", BUILD)?;
-    let peers = chosen(&settings.peers);
+    let mut peers = chosen(&settings.peers);
     let mut comparisons: Vec<_> = chosen(&settings.only)
         .into_iter()
         .map(|scenario| Comparison::new(scenario.title(settings), &peers))
@@ -92,11 +92,8 @@ pub(crate) async fn measure(
     let tls = Tls::new()?;
     for round in 0..settings.rounds {
         for (scenario, comparison) in chosen(&settings.only).into_iter().zip(&mut comparisons) {
-            let mut peers = peers.clone();
-            let first = round % peers.len();
-            peers.rotate_left(first);
             // Those of an echo have their turns within a round.
-            let at_once = if scenario.is_echo() { peers.len() } else { 1 };
+            let at_once = scenario.echo(settings).map_or(1, |_| peers.len());
             for peers in peers.chunks(at_once) {
                 let names: Vec<_> = peers.iter().map(Peer::to_string).collect();
                 let what = format!("{}, {}", comparison.title(), names.join(" and "));
@@ -107,6 +104,8 @@ pub(crate) async fn measure(
                 }
             }
         }
+        // Another begins the next.
+        peers.rotate_left(1);
     }
     Ok(comparisons)
 }
@@ -137,20 +136,10 @@ impl Scenario {
         programs: &[Program],
         settings: &Settings,
     ) -> anyhow::Result<Vec<Option<Run>>> {
-        let deflate = self.deflate();
-        let echo = |bytes, connections| Echo {
-            bytes,
-            connections,
-            deflate,
-            seconds: settings.seconds,
-        };
-        match self {
-            Self::Echo64 | Self::Echo64Deflate => return echo(64, 100).measure(programs).await,
-            Self::Echo64k | Self::Echo64kDeflate => {
-                return echo(64 * 1024, 16).measure(programs).await;
-            }
-            _ => {}
+        if let Some(echo) = self.echo(settings) {
+            return echo.measure(programs).await;
         }
+        let deflate = self.deflate();
         let mut runs = Vec::new();
         for program in programs {
             runs.push(if self == Self::Fan {
@@ -173,11 +162,19 @@ impl Scenario {
         Ok(runs)
     }
 
-    fn is_echo(self) -> bool {
-        matches!(
-            self,
-            Self::Echo64 | Self::Echo64Deflate | Self::Echo64k | Self::Echo64kDeflate
-        )
+    /// The echo that it is, if it is one.
+    fn echo(self, settings: &Settings) -> Option<Echo> {
+        let (bytes, connections) = match self {
+            Self::Echo64 | Self::Echo64Deflate => (64, 100),
+            Self::Echo64k | Self::Echo64kDeflate => (64 * 1024, 16),
+            _ => return None,
+        };
+        Some(Echo {
+            bytes,
+            connections,
+            deflate: self.deflate(),
+            seconds: settings.seconds,
+        })
     }
 
     fn deflate(self) -> bool {

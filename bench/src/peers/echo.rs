@@ -40,12 +40,17 @@ struct Question {
     bytes: usize,
 }
 
-/// A server with its connections, and what its turns came to.
+/// A server with its connections.
 struct Loaded<'p> {
     program: &'p Program,
     connections: Vec<Connection>,
+    turns: Turns,
+}
+
+/// What a server's turns came to.
+#[derive(Default)]
+struct Turns {
     replies: u64,
-    cpu: Duration,
     took: Duration,
     usage: Usage,
 }
@@ -66,16 +71,20 @@ impl Echo {
         let turns = self.seconds * (1000 / TURN.as_millis() as u32);
         for turn in 0..WARM_UP + turns {
             if turn == WARM_UP {
-                servers.iter_mut().for_each(|server| server.forget());
+                for server in &mut servers {
+                    server.turns = Turns::default();
+                }
             }
-            let first = turn as usize % servers.len().max(1);
-            servers.rotate_left(first);
             for server in &mut servers {
                 server.load(&question).await?;
             }
-            servers.rotate_right(first);
+            // Another is the first then, if there is one at all.
+            let next = servers.len().min(1);
+            servers.rotate_left(next);
         }
-        let runs = loaded.iter().map(|server| Some(server.as_ref()?.run()));
+        let runs = loaded
+            .iter()
+            .map(|server| Some(server.as_ref()?.turns.run()));
         Ok(runs.collect())
     }
 
@@ -99,10 +108,7 @@ impl Echo {
         Ok(Some(Loaded {
             program,
             connections,
-            replies: 0,
-            cpu: Duration::ZERO,
-            took: Duration::ZERO,
-            usage: Usage::default(),
+            turns: Turns::default(),
         }))
     }
 }
@@ -110,10 +116,8 @@ impl Echo {
 impl Loaded<'_> {
     /// One turn: it ends when all replies are there.
     async fn load(&mut self, question: &Question) -> anyhow::Result<()> {
-        let (usage, cpu) = (
-            Usage::now(self.program.id)?,
-            cpu_of_threads(self.program.id)?,
-        );
+        let server = self.program.id;
+        let (usage, cpu) = (Usage::now(server)?, cpu_of_threads(server)?);
         let began = Instant::now();
         let mut tasks = Vec::with_capacity(self.connections.len());
         for mut connection in self.connections.drain(..) {
@@ -133,24 +137,23 @@ impl Loaded<'_> {
         for task in tasks {
             let (connection, replies) = task.await??;
             self.connections.push(connection);
-            self.replies += replies;
+            self.turns.replies += replies;
         }
-        self.took += began.elapsed();
-        self.cpu += cpu_of_threads(self.program.id)?.saturating_sub(cpu);
-        self.usage += Usage::now(self.program.id)?.since(usage);
+        self.turns.took += began.elapsed();
+        let mut usage = Usage::now(server)?.since(usage);
+        // A turn is too short for hundredths of a second.
+        usage.server = cpu_of_threads(server)?.saturating_sub(cpu);
+        self.turns.usage += usage;
         Ok(())
     }
+}
 
-    /// What was measured so far does not count.
-    fn forget(&mut self) {
-        (self.replies, self.cpu, self.took) = Default::default();
-        self.usage = Usage::default();
-    }
-
+impl Turns {
     fn run(&self) -> Run {
         let replies = self.replies as f64;
+        let cpu = self.usage.server.as_secs_f64();
         Run::default()
-            .compare("CPU µs per message", self.cpu.as_secs_f64() * 1e6 / replies)
+            .compare("CPU µs per message", cpu * 1e6 / replies)
             .note("messages a second", replies / self.took.as_secs_f64())
             .usage(self.usage, self.took)
     }

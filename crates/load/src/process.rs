@@ -1,6 +1,6 @@
 //! What processes have used, from Linux's `/proc`.
 
-use std::{fs, io::ErrorKind, ops::AddAssign, time::Duration};
+use std::{fs, ops::AddAssign, time::Duration};
 
 use anyhow::Context;
 
@@ -97,13 +97,14 @@ pub fn cpu_of_threads(process: u32) -> anyhow::Result<Duration> {
     let threads = fs::read_dir(&threads).with_context(|| format!("cannot read {threads}"))?;
     let mut sum = Duration::ZERO;
     for thread in threads {
-        let path = thread?.path().join("schedstat");
+        let thread = thread?.path();
+        let path = thread.join("schedstat");
         match fs::read_to_string(&path) {
             Ok(times) => {
                 sum += thread_time(&times).context("a thread's schedstat is not as expected")?
             }
             // It ended meanwhile.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(_) if !thread.exists() => {}
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }

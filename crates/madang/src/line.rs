@@ -25,7 +25,7 @@ use crate::server::Place;
 
 thread_local! {
     /// The connection whose read took all there was, if that was the thread's last: to read once more, as its task
-    /// does when it has handled what came, would be in vain.
+    /// does when it has handled what came, would be in vain. Another that has its place in memory asks tokio once more.
     static DRAINED: Cell<*const Inner> = const { Cell::new(ptr::null()) };
 }
 

@@ -167,8 +167,10 @@ impl<D: Send + Sync + 'static> Session<D> {
     ) -> Result<(), SendError> {
         let (cursor, new) = topic.enter(self.any(), start);
         let subscribe = Item::Subscribe(topic.clone(), cursor);
-        let before = before.map(Item::Frame).into_iter();
-        let pushed = self.push(before.chain([subscribe]).collect::<Vec<_>>());
+        let pushed = match before {
+            Some(frame) => self.push([Item::Frame(frame), subscribe]),
+            None => self.push([subscribe]),
+        };
         if pushed.is_err() && new {
             topic.leave(self.id());
         }

@@ -185,10 +185,8 @@ impl Heartbeat {
                 break;
             }
             let now = Instant::now();
-            let silent = after(
-                self.last_heard.instant(),
-                settings.heartbeat.saturating_mul(2),
-            );
+            let last_heard = self.last_heard.instant();
+            let silent = after(last_heard, settings.heartbeat.saturating_mul(2));
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }

@@ -21,7 +21,7 @@ const SLICES: usize = 64;
 const KEPT_FRAMES: usize = 1024;
 
 thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(SCRATCH));
     /// The batch that was written last: the next one to write has its memory.
     static SPARE: Cell<Option<Box<Batch>>> = const { Cell::new(None) };
 }

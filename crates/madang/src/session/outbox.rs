@@ -153,11 +153,10 @@ impl Outbox {
     #[inline]
     pub(crate) fn take_alone(&self, may: impl FnOnce(&Frame) -> bool) -> Option<Frame> {
         let mut queue = self.queue();
-        let is_alone = match (&queue.items[..], &queue.close) {
-            ([Item::Frame(frame)], None) => may(frame),
-            _ => false,
+        let ([Item::Frame(frame)], None) = (&queue.items[..], &queue.close) else {
+            return None;
         };
-        if !is_alone {
+        if !may(frame) {
             return None;
         }
         self.queued.store(0, Ordering::Relaxed);
@@ -173,7 +172,7 @@ impl Outbox {
 
     /// So many bytes that were taken alone are not written at once: they count again, until they
     /// [are](Self::written).
-    pub(crate) fn keep(&self, bytes: usize) {
+    pub(crate) fn count(&self, bytes: usize) {
         let writing = self.writing.load(Ordering::Relaxed);
         self.writing.store(writing + bytes, Ordering::Relaxed);
     }

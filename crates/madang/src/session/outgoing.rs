@@ -237,7 +237,7 @@ impl Outgoing {
         if written == frame.len() && Pin::new(io).poll_flush(cx)?.is_ready() {
             return Ok(true);
         }
-        session.outbox().keep(from_outbox);
+        session.outbox().count(from_outbox);
         let batch = batch(&mut self.batch);
         batch.from_outbox = from_outbox;
         batch.frames.push_back(frame);

@@ -29,7 +29,7 @@ use super::{AnySession, parcel::Parcel};
 const ROOM: usize = 32;
 /// Fewer frames cost more in one call than in one each.
 const FEW: usize = 8;
-/// How often a thread has looked for more before its tray leaves: to look takes a twentieth of what a frame does.
+/// How often a thread has looked for more before its tray leaves.
 const LOOKS: usize = 2;
 /// A longer frame is written at once: it costs more to copy.
 pub(super) const LONGEST: usize = 1024;
