@@ -1,36 +1,33 @@
 //! Trays: short frames of many sessions, written in one call of the system.
 //!
 //! To write to a socket costs a call of the system each. Where several of a thread's sessions have a short frame
-//! to write in the same turn, they put it on the thread's tray, which a task takes away that comes behind all
-//! who are ready. Until then the session's writing half is away with it; whoever needs it sooner takes the
-//! tray away at once.
+//! to write in the same turn, they put it on the thread's tray, which leaves behind all who are ready. Until then
+//! the session's writing half is away with it; whoever needs it sooner takes the tray away at once.
 //!
 //! Where frames come one by one, a tray is in the way: then each session writes for itself, and only now
 //! and then it is tried again whether others come along.
 
 use std::{
+    future::Future,
     mem,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    task::{Context, Wake, Waker},
 };
 
 use bytes::Bytes;
-use tokio::{
-    runtime::{self, Handle, RuntimeFlavor},
-    task::yield_now,
-};
+use tokio::task::yield_now;
 use websocket::Encoded;
 
 use super::{AnySession, parcel::Parcel};
 
-/// Frames on a tray at the most: more in one call spare little, and those who wait for them could go on.
-const ROOM: usize = 32;
+/// Frames on a tray at the most. tokio lets no more than 61 go first.
+const ROOM: usize = 64;
 /// Fewer frames cost more in one call than in one each.
-const FEW: usize = 8;
-/// How often a thread has looked for more before its tray leaves.
-const LOOKS: usize = 2;
+const FEW: usize = 3;
 /// A longer frame is written at once: it costs more to copy.
 pub(super) const LONGEST: usize = 1024;
 /// How many sessions write for themselves before a tray is tried again, the first time and at the most.
@@ -50,7 +47,8 @@ struct Tray {
 #[derive(Default)]
 struct State {
     load: Load,
-    waiter: Option<Waits>,
+    /// Its [`Departure`] will come.
+    waits: bool,
     /// Eight times how many frames there were of late.
     usual: usize,
     /// How long the last pause was.
@@ -68,31 +66,6 @@ struct Load {
 struct Lying {
     session: AnySession,
     bytes: usize,
-}
-
-/// Where there is a task that is to take a tray away.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waits {
-    /// In the runtime to which the thread belongs.
-    Here,
-    /// In a runtime that the thread may leave for another, to come back much later.
-    In(runtime::Id),
-}
-
-impl Waits {
-    /// For a task that is spawned now.
-    fn now() -> Self {
-        let runtime = Handle::current();
-        match runtime.runtime_flavor() {
-            RuntimeFlavor::MultiThread => Self::Here,
-            _ => Self::In(runtime.id()),
-        }
-    }
-
-    /// Whether it runs while who asks does.
-    fn runs_now(self) -> bool {
-        self == Self::Here || self == Self::now()
-    }
 }
 
 /// Puts a frame on the thread's tray, unless it is better written at once.
@@ -117,28 +90,41 @@ impl Tray {
             self.pause_left.store(left - 1, Ordering::Relaxed);
             return false;
         }
-        let mut state = self.state();
-        if state.waiter.is_some_and(|waits| !waits.runs_now()) {
+        let Some(mut state) = self.waiting() else {
+            return false;
+        };
+        if state.load.frames.len() == ROOM {
             return false;
         }
-        let full = (state.load.frames.len() == ROOM).then(|| self.take(&mut state));
         state.load.bytes.extend_from_slice(frame.header());
         state.load.bytes.extend_from_slice(frame.payload());
         state.load.frames.push(Lying {
             session: session(),
             bytes: frame.len(),
         });
-        let has_waiter = state.waiter.is_some();
-        state.waiter = state.waiter.or_else(|| Some(Waits::now()));
-        drop(state);
-        if !has_waiter {
-            tokio::spawn(Waiter(Some(self.clone())).run());
-        }
-        if let Some(full) = full {
-            // Not here, where the session has its writing half.
-            tokio::spawn(async { full.write() });
-        }
         true
+    }
+
+    /// Has the tray wait for its departure; none where that would not come later.
+    #[inline]
+    fn waiting(self: &Arc<Self>) -> Option<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.waits {
+            return Some(state);
+        }
+        drop(state);
+        self.wait()
+    }
+
+    fn wait(self: &Arc<Self>) -> Option<MutexGuard<'_, State>> {
+        self.state().waits = true;
+        Departure::behind_all(self.clone());
+        let mut state = self.state();
+        if !state.waits {
+            self.pause(&mut state, PAUSE.1);
+            return None;
+        }
+        Some(state)
     }
 
     fn take_away(&self) {
@@ -151,12 +137,12 @@ impl Tray {
         let count = state.load.frames.len();
         if count > 0 {
             state.usual = state.usual - state.usual / 8 + count;
-            state.pause = if state.usual < 8 * FEW {
+            let pause = if state.usual < 8 * FEW {
                 (state.pause * 2).clamp(PAUSE.0, PAUSE.1)
             } else {
                 0
             };
-            self.pause_left.store(state.pause, Ordering::Relaxed);
+            self.pause(state, pause);
         }
         // As a rule the next one is as large.
         let next = Load {
@@ -164,6 +150,11 @@ impl Tray {
             frames: Vec::with_capacity(count),
         };
         mem::replace(&mut state.load, next)
+    }
+
+    fn pause(&self, state: &mut State, pause: u32) {
+        state.pause = pause;
+        self.pause_left.store(pause, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -188,39 +179,34 @@ impl Load {
     }
 }
 
-/// Takes a tray away behind all who are ready; none any more once it has.
-struct Waiter(Option<Arc<Tray>>);
+/// Takes a tray away when it is dropped.
+///
+/// It is no task, but the waker of one that yields. tokio keeps such wakers until its thread has nothing else to
+/// run and has looked for what has come meanwhile, or has run 61 others; or until the runtime leaves the thread.
+/// Where none runs, it wakes them at once. To wake this one is to drop it.
+struct Departure(Arc<Tray>);
 
-impl Waiter {
-    async fn run(mut self) {
-        for _ in 0..LOOKS {
-            // tokio goes on with who yields when its thread has nothing else to run, and has looked for what has
-            // come meanwhile; or after 61 others.
-            yield_now().await;
-        }
-        if let Some(tray) = self.0.take() {
-            tray.state().waiter = None;
-            tray.take_away();
-        }
+impl Departure {
+    fn behind_all(tray: Arc<Tray>) {
+        let waker = Waker::from(Arc::new(Self(tray)));
+        let _yields = pin!(yield_now()).poll(&mut Context::from_waker(&waker));
     }
 }
 
-/// If the runtime ended first, the tasks of those whose frames lie there have ended with it.
-impl Drop for Waiter {
+impl Wake for Departure {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Departure {
     fn drop(&mut self) {
-        if let Some(tray) = &self.0 {
-            let mut state = tray.state();
-            state.waiter = None;
-            let ended = tray.take(&mut state);
-            drop(state);
-            drop(ended);
-        }
+        self.0.state().waits = false;
+        self.0.take_away();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::runtime::Builder;
+    use tokio::runtime::{Builder, Runtime};
     use websocket::Frame;
 
     use super::{
@@ -238,15 +224,8 @@ mod tests {
         })
     }
 
-    fn runtime() -> runtime::Runtime {
+    fn runtime() -> Runtime {
         Builder::new_current_thread().build().unwrap()
-    }
-
-    /// Lets who is ready go first, once more than a waiter does.
-    async fn pass_by() {
-        for _ in 0..=LOOKS {
-            yield_now().await;
-        }
     }
 
     #[test]
@@ -254,14 +233,14 @@ mod tests {
         runtime().block_on(async {
             for alone in [4, 8, 16, 32, 64, 128, 256, 256] {
                 assert!(put());
-                pass_by().await;
+                yield_now().await;
                 assert!((0..alone).all(|_| !put()), "{alone}");
             }
             // Until others have come for a while.
             let mut alone = 0;
             for _ in 0..1000 {
                 alone = (0..4 * FEW).filter(|_| !put()).count();
-                pass_by().await;
+                yield_now().await;
             }
             assert_eq!(alone, 0);
         });
@@ -269,12 +248,24 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_runtime_that_does_not_run() {
-        let (here, elsewhere) = (runtime(), runtime());
-        assert!(elsewhere.block_on(async { put() }));
-        assert!(here.block_on(async { !put() }));
-        assert!(elsewhere.block_on(async { put() }));
+        let is_left = || TRAY.with(|tray| tray.state().load.frames.is_empty());
+        let elsewhere = runtime();
+        elsewhere.block_on(async {
+            assert!(put());
+            assert!(!is_left());
+        });
+        assert!(is_left(), "it left with the runtime");
+        assert!(runtime().block_on(async { (0..=PAUSE.0).any(|_| put()) }));
         drop(elsewhere);
-        // Gone with its runtime.
-        assert!(here.block_on(async { (0..=PAUSE.0).any(|_| put()) }));
+    }
+
+    #[test]
+    fn nobody_waits_where_no_runtime_runs() {
+        assert!(!put());
+        let runtime = runtime();
+        let known = runtime.enter();
+        assert!((0..1000).all(|_| !put()));
+        drop(known);
+        assert!(runtime.block_on(async { (0..=PAUSE.1).any(|_| put()) }));
     }
 }
