@@ -10,11 +10,9 @@
 use std::{
     future::Future,
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Wake, Waker},
 };
 
@@ -23,9 +21,10 @@ use tokio::task::yield_now;
 use websocket::Encoded;
 
 use super::{AnySession, parcel::Parcel};
+use crate::driver::log_panic;
 
-/// Frames on a tray at the most. tokio lets no more than 61 go first.
-const ROOM: usize = 64;
+/// Frames on a tray at the most: more in one call spare little, and those who wait for them could go on.
+const ROOM: usize = 32;
 /// Fewer frames cost more in one call than in one each.
 const FEW: usize = 3;
 /// A longer frame is written at once: it costs more to copy.
@@ -37,12 +36,9 @@ thread_local! {
     static TRAY: Arc<Tray> = Arc::default();
 }
 
+/// Its thread's alone as a rule; what the lock is for is that nobody promises where a [`Departure`] is dropped.
 #[derive(Default)]
-struct Tray {
-    /// How many sessions write for themselves before it is tried again.
-    pause_left: AtomicU32,
-    state: Mutex<State>,
-}
+struct Tray(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -53,6 +49,8 @@ struct State {
     usual: usize,
     /// How long the last pause was.
     pause: u32,
+    /// How many sessions write for themselves before it is tried again.
+    pause_left: u32,
 }
 
 /// What lies on a tray.
@@ -84,17 +82,24 @@ pub(super) fn take_away() {
 impl Tray {
     #[inline]
     fn put(self: &Arc<Self>, frame: &Encoded, session: impl FnOnce() -> AnySession) -> bool {
-        let left = self.pause_left.load(Ordering::Relaxed);
-        if left > 0 {
-            // A count that is lost between two threads does no harm.
-            self.pause_left.store(left - 1, Ordering::Relaxed);
+        let mut state = self.state();
+        if state.pause_left > 0 {
+            state.pause_left -= 1;
             return false;
         }
-        let Some(mut state) = self.waiting() else {
-            return false;
-        };
+        if !state.waits {
+            drop(state);
+            let Some(waits) = self.wait() else {
+                return false;
+            };
+            state = waits;
+        }
         if state.load.frames.len() == ROOM {
-            return false;
+            // Who puts has its own writing half, but those of the others are with the tray: nobody has one for long.
+            let full = state.take();
+            drop(state);
+            full.write();
+            state = self.state();
         }
         state.load.bytes.extend_from_slice(frame.header());
         state.load.bytes.extend_from_slice(frame.payload());
@@ -105,60 +110,51 @@ impl Tray {
         true
     }
 
-    /// Has the tray wait for its departure; none where that would not come later.
-    #[inline]
-    fn waiting(self: &Arc<Self>) -> Option<MutexGuard<'_, State>> {
-        let state = self.state();
-        if state.waits {
-            return Some(state);
-        }
-        drop(state);
-        self.wait()
-    }
-
+    /// Has the tray wait for its departure; none where that comes at once.
     fn wait(self: &Arc<Self>) -> Option<MutexGuard<'_, State>> {
         self.state().waits = true;
         Departure::behind_all(self.clone());
         let mut state = self.state();
         if !state.waits {
-            self.pause(&mut state, PAUSE.1);
+            state.pause(PAUSE.1);
             return None;
         }
         Some(state)
     }
 
     fn take_away(&self) {
-        let load = self.take(&mut self.state());
+        let load = self.state().take();
         load.write();
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
     /// Takes what lies there, and learns from it whether a tray is of use.
-    fn take(&self, state: &mut State) -> Load {
-        let count = state.load.frames.len();
-        if count > 0 {
-            state.usual = state.usual - state.usual / 8 + count;
-            let pause = if state.usual < 8 * FEW {
-                (state.pause * 2).clamp(PAUSE.0, PAUSE.1)
-            } else {
-                0
-            };
-            self.pause(state, pause);
+    fn take(&mut self) -> Load {
+        let count = self.load.frames.len();
+        if count == 0 {
+            return Load::default();
         }
+        self.usual = self.usual - self.usual / 8 + count;
+        self.pause(if self.usual < 8 * FEW {
+            (self.pause * 2).clamp(PAUSE.0, PAUSE.1)
+        } else {
+            0
+        });
         // As a rule the next one is as large.
         let next = Load {
-            bytes: Vec::with_capacity(state.load.bytes.len()),
+            bytes: Vec::with_capacity(self.load.bytes.len()),
             frames: Vec::with_capacity(count),
         };
-        mem::replace(&mut state.load, next)
+        mem::replace(&mut self.load, next)
     }
 
-    fn pause(&self, state: &mut State, pause: u32) {
-        state.pause = pause;
-        self.pause_left.store(pause, Ordering::Relaxed);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pause(&mut self, pause: u32) {
+        (self.pause, self.pause_left) = (pause, pause);
     }
 }
 
@@ -176,12 +172,15 @@ impl Load {
             }
         }
         Parcel::write_each(parcels);
+        // If its task was cancelled, the last handle of a session drops what its endpoint made.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(self.frames)));
+        let _ = dropped.inspect_err(|panic| log_panic("drop", &**panic));
     }
 }
 
 /// Takes a tray away when it is dropped.
 ///
-/// It is no task, but the waker of one that yields. tokio keeps such wakers until its thread has nothing else to
+/// It is no task, but the waker of one that yields. tokio keeps such wakers until its thread finds nothing else to
 /// run and has looked for what has come meanwhile, or has run 61 others; or until the runtime leaves the thread.
 /// Where none runs, it wakes them at once. To wake this one is to drop it.
 struct Departure(Arc<Tray>);
@@ -199,8 +198,11 @@ impl Wake for Departure {
 
 impl Drop for Departure {
     fn drop(&mut self) {
-        self.0.state().waits = false;
-        self.0.take_away();
+        let mut state = self.0.state();
+        state.waits = false;
+        let load = state.take();
+        drop(state);
+        load.write();
     }
 }
 
@@ -216,12 +218,21 @@ mod tests {
     use crate::{request::Request, settings::Settings};
 
     fn put() -> bool {
+        put_with(())
+    }
+
+    /// Puts a frame of a session that nobody else knows, and that has this data.
+    fn put_with(data: impl Send + Sync + 'static) -> bool {
         let frame = Frame::text("hello").encode(None);
         super::put(&frame, || {
             let settings = Arc::new(Settings::default());
             let id = SessionId::generate(0);
-            Session::new(id, Request::forgotten(), None, settings, ()).any()
+            Session::new(id, Request::forgotten(), None, settings, data).any()
         })
+    }
+
+    fn lying() -> usize {
+        TRAY.with(|tray| tray.state().load.frames.len())
     }
 
     fn runtime() -> Runtime {
@@ -248,13 +259,12 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_runtime_that_does_not_run() {
-        let is_left = || TRAY.with(|tray| tray.state().load.frames.is_empty());
         let elsewhere = runtime();
         elsewhere.block_on(async {
             assert!(put());
-            assert!(!is_left());
+            assert_eq!(lying(), 1);
         });
-        assert!(is_left(), "it left with the runtime");
+        assert_eq!(lying(), 0, "it left with the runtime");
         assert!(runtime().block_on(async { (0..=PAUSE.0).any(|_| put()) }));
         drop(elsewhere);
     }
@@ -267,5 +277,39 @@ mod tests {
         assert!((0..1000).all(|_| !put()));
         drop(known);
         assert!(runtime.block_on(async { (0..=PAUSE.1).any(|_| put()) }));
+    }
+
+    #[test]
+    fn a_full_tray_leaves_and_the_next_waits() {
+        runtime().block_on(async {
+            for frame in 0..3 * ROOM {
+                assert!(put());
+                assert_eq!(lying(), frame % ROOM + 1);
+            }
+            yield_now().await;
+            assert_eq!(lying(), 0);
+        });
+    }
+
+    #[test]
+    fn data_that_panics_as_it_is_dropped_stops_nobody() {
+        struct Panics;
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+        // As at the end of a runtime, which cancels its tasks.
+        let runtime = Builder::new_multi_thread().worker_threads(1).build();
+        let runtime = runtime.unwrap();
+        runtime.block_on(async {
+            let putting = tokio::spawn(async {
+                assert!(put_with(Panics));
+                assert!(put());
+                yield_now().await;
+                lying()
+            });
+            assert_eq!(putting.await.unwrap(), 0);
+        });
     }
 }
