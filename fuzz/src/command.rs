@@ -1,5 +1,7 @@
 //! The JSON that a client sends, over the WebSocket and as the body of a request.
 
+use std::collections::HashMap;
+
 use rooms::{
     Anchor, Command, Content, Error, ErrorCode, Event, EventKind, Failure, Key, MAX_SEQ, Page,
     Post, Question, Rejected, Request, RequestId, RoomName, Serve, ServerMessage, Start, Timestamp,
@@ -25,7 +27,7 @@ pub fn command(data: &[u8]) {
         Ok(command) => {
             assert!(json.as_ref().is_none_or(Value::is_object));
             check_command(&command, text);
-            check_id(&command.id, &json);
+            check_id(&command.id, &json, text);
             let again = write(&command);
             assert_eq!(Command::parse(&again), Ok(command), "written anew: {again}");
         }
@@ -34,7 +36,7 @@ pub fn command(data: &[u8]) {
             if let Some(json) = &json {
                 assert_eq!(error.code == ErrorCode::BadJson, !json.is_object());
             }
-            check_id(&id, &json);
+            check_id(&id, &json, text);
             let reply = ServerMessage::Error {
                 id: id.clone(),
                 error,
@@ -195,7 +197,7 @@ fn check_event(content: &Content, key: &Option<Key>) {
 }
 
 /// Whatever is wrong with a command, its id is known when it can be read.
-fn check_id(id: &Option<RequestId>, json: &Option<Value>) {
+fn check_id(id: &Option<RequestId>, json: &Option<Value>, text: &str) {
     if let Some(RequestId::Text(id)) = id {
         assert!((1..=RequestId::LIMIT).contains(&id.chars().count()));
     }
@@ -204,11 +206,17 @@ fn check_id(id: &Option<RequestId>, json: &Option<Value>) {
             Some(Value::String(id)) if (1..=64).contains(&id.chars().count()) => {
                 Some(RequestId::Text(id.clone()))
             }
-            Some(Value::Number(id)) => id.as_i64().map(RequestId::Number),
+            // As it is written: the reader takes -0 for a fraction.
+            Some(Value::Number(_)) => raw_id(text).parse().ok().map(RequestId::Number),
             _ => None,
         };
         assert_eq!(*id, expected);
     }
+}
+
+fn raw_id(object: &str) -> &str {
+    let fields: HashMap<String, &RawValue> = serde_json::from_str(object).unwrap();
+    fields["id"].get()
 }
 
 fn check_error(error: &Error) {
