@@ -108,8 +108,8 @@ struct Inner<D: ?Sized> {
     settings: Arc<Settings>,
     outbox: Outbox,
     bell: Bell,
-    /// Taken by the task, by a round, or by who takes a tray away. None but the last waits for it, when
-    /// the others only look.
+    /// Taken by the task, by a round, or by who takes a tray away. Who waits for it does so while others only look:
+    /// the last of them, and the task as it begins and ends.
     outgoing: Mutex<Outgoing>,
     data: D,
 }
