@@ -214,8 +214,10 @@ fn check_id(id: &Option<RequestId>, json: &Option<Value>, text: &str) {
     }
 }
 
+/// The field of an object that has it.
 fn raw_id(object: &str) -> &str {
-    let fields: HashMap<String, &RawValue> = serde_json::from_str(object).unwrap();
+    let fields: HashMap<String, &RawValue> =
+        serde_json::from_str(object).expect("an object, as it was read before");
     fields["id"].get()
 }
 
