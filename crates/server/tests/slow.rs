@@ -150,6 +150,8 @@ async fn who_stops_reading_while_people_come_and_go_knows_who_is_there_in_the_en
     for number in 0..MESSAGES {
         let signal = json!({"type": "signal", "id": number, "room": "lobby", "data": text});
         talker.ok(signal).await;
+        // Whoever does not read this either is told who is there anew, and never that one left.
+        watcher.next_of("signal").await;
     }
     let normal = client::Close::new(client::CloseCode::NORMAL, "");
     gone.0.close(normal).await.unwrap();
