@@ -16,7 +16,7 @@ use madang::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, sleep, timeout},
+    time::{Instant, advance, sleep, timeout},
 };
 use tokio_tungstenite::{connect_async, tungstenite::Message as Theirs};
 
@@ -139,6 +139,32 @@ async fn a_peer_is_given_up_two_heartbeats_after_its_last_word_whenever_that_was
         let took = until_given_up(&mut visitor).await.as_millis();
         let two = 2 * HEARTBEAT.as_millis();
         assert!((two..=two + 2).contains(&took), "{lived} ms: {took} ms");
+    }
+}
+
+/// As after a machine stood still: nobody could be heard.
+#[tokio::test(start_paused = true)]
+async fn who_could_not_be_heard_has_one_heartbeat_more() {
+    let harness = harness();
+    for path in ["/quiet", "/quiet?heartbeat=20"] {
+        let mut lives = harness.connect(path).await.unwrap();
+        let mut dies = harness.connect(path).await.unwrap();
+        for visitor in [&mut lives, &mut dies] {
+            ping(visitor).await;
+        }
+        dies.play_dead();
+        // The pong is heard before.
+        sleep(Duration::from_millis(1)).await;
+        advance(3 * HEARTBEAT).await;
+        let back = Instant::now();
+        assert!(ping(&mut lives).await - back < STEP, "it is asked at once");
+        let lives = tokio::spawn(async move { while lives.next().await != Seen::HungUp {} });
+        let took = until_given_up(&mut dies).await.as_millis();
+        let one = HEARTBEAT.as_millis();
+        assert!((one..=one + 2).contains(&took), "{took} ms");
+        sleep(2 * HEARTBEAT).await;
+        assert!(!lives.is_finished());
+        lives.abort();
     }
 }
 

@@ -13,6 +13,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::settings::{NEVER, Settings};
 
+/// Who looks at the clock no later than this has not stood still.
+const LATE: Duration = Duration::from_millis(20);
+
 /// What the time has come for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beat {
@@ -33,7 +36,8 @@ pub(super) enum Beat {
 /// | idleness | there is an idle timeout, and no message is handled |
 /// | the end | the session ends |
 ///
-/// Whoever was heard between two pings cannot have been silent for two heartbeats before the next.
+/// Whoever was heard between two pings cannot have been silent for two heartbeats before the next. And
+/// who looks half a heartbeat too late cannot tell whether the peer was silent.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     last_heard: Moment,
@@ -187,6 +191,14 @@ impl Heartbeat {
             let now = Instant::now();
             let last_heard = self.last_heard.instant();
             let silent = after(last_heard, settings.heartbeat.saturating_mul(2));
+            if now >= after(silent, LATE.max(settings.heartbeat / 2)) {
+                // Whoever comes so late to look has stood still, perhaps with the whole machine, and has not
+                // listened either: the peer has one heartbeat more.
+                let one_ago = now.checked_sub(settings.heartbeat);
+                self.last_heard = Moment::at(one_ago.unwrap_or(now));
+                told = true;
+                continue;
+            }
             if now >= silent {
                 return Poll::Ready(Beat::Silent);
             }
@@ -233,10 +245,14 @@ static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Moment {
     fn now() -> Self {
-        let (begin, now) = (*BEGIN, Instant::now());
-        Self(match now.checked_duration_since(begin) {
+        Self::at(Instant::now())
+    }
+
+    fn at(instant: Instant) -> Self {
+        let begin = *BEGIN;
+        Self(match instant.checked_duration_since(begin) {
             Some(since) => since.as_nanos() as i64,
-            None => -(begin.duration_since(now).as_nanos() as i64),
+            None => -(begin.duration_since(instant).as_nanos() as i64),
         })
     }
 
