@@ -220,7 +220,7 @@ async fn cafe_serves_first_what_is_ready_first() {
     let cafe = Running::start_with(env!("CARGO_BIN_EXE_cafe"), &[data.path()]);
     let url = format!("ws://{}/ws?name=kang", cafe.host);
     let (mut socket, _) = connect_async(url).await.unwrap();
-    for (id, item, seconds) in [(1, "coffee", 1.6), (2, "bread", 0.0), (3, "smoothie", 0.8)] {
+    for (id, item, seconds) in [(1, "coffee", 6.0), (2, "bread", 0.0), (3, "smoothie", 3.0)] {
         let params = json!({"item": item, "seconds": seconds});
         let order = json!({"type": "call", "id": id, "service": "cafe", "method": "order", "params": params});
         socket.send(Message::text(order.to_string())).await.unwrap();

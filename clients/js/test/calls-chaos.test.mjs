@@ -64,7 +64,8 @@ describe(`calls with everything broken at random (MADANG_SEED=${SEED})`, { timeo
       while (Date.now() < ends) {
         await pause(100 + upTo(400));
         const network = networks[upTo(networks.length)];
-        const isStall = chance() < 0.25;
+        // By chance alone there may be none.
+        const isStall = chance() < 0.25 || count.cuts + count.stalls === 1;
         count[isStall ? 'stalls' : 'cuts'] += 1;
         if (isStall) network.stall();
         else network.cut();

@@ -115,6 +115,8 @@ describe('calls in trouble', { timeout: 180_000 }, () => {
     const control = new AbortController();
     const answer = order({ signal: control.signal });
     const { signal } = await kitchen.order('커피');
+    // Its ticket has come before this.
+    await yard.request({ type: 'ping' });
     front.goDown();
     await isWaiting(yard);
     control.abort();

@@ -46,6 +46,9 @@ export class Server {
     const args = ['serve', '--listen', '127.0.0.1:0', '--data', this.#data, '--config', path.join(this.#folder, 'madang.toml')];
     const child = spawn(process.env.MADANG_BIN, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
+    const end = () => child.kill('SIGKILL');
+    process.once('exit', end);
+    child.once('exit', () => process.off('exit', end));
     child.stderr.on('data', (chunk) => {
       this.#log = (this.#log + chunk).slice(-4000);
     });
@@ -146,12 +149,12 @@ export function next(target, type) {
 }
 
 /** Waits until it is true; it is tried whenever something happens. */
-export async function until(target, types, condition, what = String(condition)) {
+export async function until(target, types, condition, what = String(condition), ms = WITHIN_MS) {
   if (condition()) return;
   await within(new Promise((resolve) => {
     const look = () => condition() && resolve();
     for (const type of types) target.addEventListener(type, look);
-  }), () => `not reached: ${what}`);
+  }), () => `not reached: ${what}`, ms);
 }
 
 /** Everything that a room tells, in order. */

@@ -24,10 +24,16 @@ describe('the examples of the README', { timeout: 120_000 }, () => {
 
   for (const [i, code] of examples.entries()) {
     it(`run, and come to an end: the ${i + 1}.`, async () => {
+      const said = [/stored as 1 at \d{4}-/, /open\n[^]*here with 1\n[^]*둘/, CALLS, /'bake', params: \[ '빵' \]/, /true no_such_room/][i];
       const program = code.replaceAll('https://example.com', server.url);
-      const { status, output } = await run(program);
-      assert.equal(status, 0, output);
-      for (const said of [/stored as 1 at \d{4}-/, /open\n[^]*here with 1\n[^]*둘/, CALLS, /'bake', params: \[ '빵' \]/, /true no_such_room/].slice(i, i + 1)) assert.match(output, said);
+      let result;
+      // What is ready first is told by 100 ms; on a busy machine, by more.
+      for (const slower of said === CALLS ? [1, 4, 16] : [1]) {
+        result = await run(program.replace(/order\("(coffee|bread|smoothie)", (\d+)\)/g, (_, item, ms) => `order("${item}", ${ms * slower})`));
+        if (said.test(result.output)) break;
+      }
+      assert.equal(result.status, 0, result.output);
+      assert.match(result.output, said);
     });
   }
 });

@@ -137,10 +137,13 @@ describe('a yard in trouble', { timeout: 120_000 }, () => {
     const sent = room.send('갔을까');
     const other = join(server.url, { name: '신동엽' }).room(room.name);
     while ((await other.history()).events.length === 0);
+    // Nor does the answer come through that the server has not sent yet.
+    network.goDown();
     network.down = down;
     await server.end('SIGKILL');
     await server.forget();
     await server.again();
+    network.isDown = false;
     await assert.rejects(sent, { code: 'uncertain' });
     await room.send('다음 말');
     assert.deepEqual((await server.log(room.name)).map(({ text }) => text), ['다음 말']);

@@ -153,7 +153,8 @@ async fn a_call_is_over_when_its_time_is() {
     let mut barista = barista(&server, 4).await;
     let mut guest = server.guest("kang").await;
     let mut hasty = call(1, "coffee");
-    hasty["timeout_ms"] = json!(50);
+    // Long enough to be handed out, also where the disk is slow.
+    hasty["timeout_ms"] = json!(3000);
     order(&mut guest, hasty).await;
     let request = barista.next().await;
     let late = guest.next().await;

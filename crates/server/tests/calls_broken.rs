@@ -12,7 +12,7 @@ use common::{Server, Talker};
 use serde_json::{Value, json};
 
 /// A service that does not come back is waited for in vain, for long enough to come back in most tests.
-const CONFIG: &str = "[calls]\ngrace_ms = 3000\n";
+const CONFIG: &str = "[calls]\ngrace_ms = 8000\n";
 
 /// How far a call gets before something breaks.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -45,7 +45,11 @@ fn config(folder: &TempDir) -> Config {
 
 impl Embedded {
     async fn start(folder: &TempDir, with: impl FnOnce(Server) -> Server) -> Self {
-        let server = with(Server::open(config(folder)).await.unwrap());
+        Self::start_with(config(folder), with).await
+    }
+
+    async fn start_with(config: Config, with: impl FnOnce(Server) -> Server) -> Self {
+        let server = with(Server::open(config).await.unwrap());
         let host = server.url().unwrap().replace("http://", "");
         let (end, ended) = oneshot::channel();
         let ended = async { _ = ended.await };
@@ -202,7 +206,7 @@ async fn a_call_that_is_cancelled_or_over_its_time_is_dropped() {
         .await;
     timeout(PATIENCE, dropped.notified()).await.unwrap();
     let mut hasty = call(3, "order", Value::Null);
-    hasty["timeout_ms"] = json!(50);
+    hasty["timeout_ms"] = json!(3000);
     assert_eq!(answer(&mut guest, hasty).await["code"], "timeout");
     timeout(PATIENCE, dropped.notified()).await.unwrap();
     server.end().await;
@@ -248,7 +252,9 @@ async fn a_server_that_ends_lets_its_functions_end_and_their_answers_are_kept() 
     let folder = tempfile::tempdir().unwrap();
     let (begun, mut at_work) = watch::channel(false);
     let go = Arc::new(Notify::new());
-    let first = Embedded::start(&folder, |server| {
+    let mut patient = config(&folder);
+    patient.times.close_ms = 60_000;
+    let first = Embedded::start_with(patient, |server| {
         let go = go.clone();
         server.service("cafe", move |_: Asked| {
             let (begun, go) = (begun.clone(), go.clone());

@@ -88,8 +88,8 @@ async fn listen(mut client: Client, mut phases: watch::Receiver<Phase>, writes: 
     loop {
         let phase = *phases.borrow();
         let stopping = phase == Phase::Ending;
-        // Quiet for a second after the stop: with all writers at rest, nothing is on its way.
-        let quiet = tokio::time::sleep(Duration::from_secs(if stopping { 1 } else { 3600 }));
+        // Quiet for so long after the stop: with all writers at rest, nothing is on its way.
+        let quiet = tokio::time::sleep(Duration::from_secs(if stopping { 5 } else { 3600 }));
         tokio::select! {
             incoming = client.next() => {
                 let message = json_of(incoming);

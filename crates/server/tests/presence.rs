@@ -100,7 +100,8 @@ async fn several_sessions_are_one_person() {
 
 #[tokio::test]
 async fn a_broken_connection_is_forgiven_within_the_grace_and_told_after_it() {
-    let server = Server::start_with(QUICK);
+    // Long enough to come back within, also on a busy machine.
+    let server = Server::start_with("[times]\npresence_grace_ms = 5000\npresence_window_ms = 50");
     let mut watcher = server.guest_in("lobby", "watcher").await;
     let mut kang = server.connect("/ws/lobby?name=kang").await;
     let token = kang.next().await["token"].as_str().unwrap().to_owned();
@@ -118,7 +119,7 @@ async fn a_broken_connection_is_forgiven_within_the_grace_and_told_after_it() {
         ["kang"],
         "nothing was told of the first break"
     );
-    assert!(before.elapsed().as_millis() >= 1500);
+    assert!(before.elapsed().as_secs() >= 5);
 }
 
 #[tokio::test]
@@ -214,7 +215,7 @@ enum Stop {
 #[tokio::test]
 async fn who_returns_after_a_restart_never_left_and_who_does_not_left_once() {
     // Long enough to come back within, also on a busy machine.
-    let config = "[times]\npresence_grace_ms = 4000\npresence_window_ms = 50";
+    let config = "[times]\npresence_grace_ms = 8000\npresence_window_ms = 50";
     for stop in [Stop::Killed, Stop::Asked] {
         let mut server = Server::start_with(config);
         let mut tokens = Vec::new();

@@ -464,7 +464,7 @@ async fn rooms_are_not_made_where_the_setting_forbids_it() {
 
 #[tokio::test]
 async fn a_sleeping_reader_misses_nothing_and_delays_nobody() {
-    let server = Server::start_with("[limits]\nring_events = 8");
+    let server = Server::start_with("[times]\nheartbeat_ms = 3600000\n[limits]\nring_events = 8");
     let mut sleeper = server.guest_in("lobby", "sleeper").await;
     let mut writer = server.guest_in("lobby", "writer").await;
     // Far more than the sockets' buffers hold.

@@ -192,8 +192,10 @@ async fn one_who_does_not_answer_is_closed_and_gone_all_the_same() {
     let (mut watcher, ..) = connect(&server, "/ws/lobby?name=watcher").await;
     // Never polled again, it answers nothing.
     let (_silent, session, user) = connect(&server, "/ws/lobby?name=silent").await;
-    let (status, row) = server.http_as_admin("DELETE", &format!("/api/sessions/{session}"));
-    assert_eq!((status, &row["close_code"]), (200, &json!(4003)));
+    // Where the disk is slow, the answer does not wait until it is written down.
+    let (status, _) = server.http_as_admin("DELETE", &format!("/api/sessions/{session}"));
+    assert!(matches!(status, 200 | 202), "{status}");
+    assert_eq!(closed(&server, &session).await["close_code"], 4003);
     watcher
         .next_where(|message| message["left"][0]["id"] == *user)
         .await;
@@ -248,9 +250,7 @@ fn bare(server: &Server) -> (TcpStream, String) {
 
 #[tokio::test]
 async fn every_end_is_in_the_register_with_its_code_and_reason() {
-    let server = Server::start_with(
-        "[times]\nheartbeat_ms = 200\nclose_ms = 200\n[limits]\nmessage_bytes = 1000",
-    );
+    let server = Server::start_with("[times]\nclose_ms = 200\n[limits]\nmessage_bytes = 1000");
     // What the client does, and what the register says of it.
     let masked = |first: u8, payload: &[u8]| {
         let mut frame = vec![first, 0x80 | payload.len() as u8, 0, 0, 0, 0];
@@ -289,6 +289,7 @@ async fn every_end_is_in_the_register_with_its_code_and_reason() {
         (&json!(1006), &json!("the connection was lost"))
     );
     // There, and silent: pings are not answered.
+    let server = Server::start_with("[times]\nheartbeat_ms = 200");
     let (_socket, session) = bare(&server);
     let row = closed(&server, &session).await;
     assert_eq!(
@@ -299,12 +300,12 @@ async fn every_end_is_in_the_register_with_its_code_and_reason() {
 
 #[tokio::test]
 async fn a_heartbeat_writes_nothing() {
-    let server = Server::start_with("[times]\nheartbeat_ms = 50");
+    let server = Server::start_with("[times]\nheartbeat_ms = 1000");
     let mut talker = server.guest_in("lobby", "A").await;
     talker.next_of("presence").await;
     let log = server.data().join("madang.db-wal");
     let before = fs::read(&log).unwrap();
-    let until = Instant::now() + Duration::from_secs(1);
+    let until = Instant::now() + Duration::from_secs(4);
     // Whoever is silent for two heartbeats is closed, so to be here is to have answered pings.
     while let Ok(heard) = tokio::time::timeout_at(until.into(), talker.0.next()).await {
         assert!(matches!(heard, Some(Ok(Incoming::Text(_)))), "{heard:?}");

@@ -56,6 +56,15 @@ async fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
+/// The next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    timeout(PATIENCE, listener.accept())
+        .await
+        .unwrap()
+        .unwrap()
+        .0
+}
+
 fn serve(listener: TcpListener, router: Router) -> JoinHandle<()> {
     tokio::spawn(async move {
         madang::Server::on(listener)
@@ -284,7 +293,7 @@ async fn a_backend_that_is_cut_off_is_asked_again_only_where_it_may_be() {
         let mut guest = server.guest("kang").await;
         guest.say(call(1, "order")).await;
         // In the middle of an answer, and where another try comes, before one.
-        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut socket = accept(&listener).await;
         read_request(&mut socket).await;
         socket
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\"don")
@@ -292,10 +301,10 @@ async fn a_backend_that_is_cut_off_is_asked_again_only_where_it_may_be() {
             .unwrap();
         drop(socket);
         if expected == "ok" {
-            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut socket = accept(&listener).await;
             assert!(read_request(&mut socket).await.contains("\"again\":true"));
             drop(socket);
-            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut socket = accept(&listener).await;
             read_request(&mut socket).await;
             socket
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\"done\"")
@@ -314,7 +323,7 @@ async fn a_request_is_dropped_when_its_call_is_cancelled_or_it_takes_too_long() 
     let server = Server::start_with(&cafe(port, "timeout_ms = 3000"));
     let mut guest = server.guest("kang").await;
     let ticket = guest.ask(call(1, "order")).await["ticket"].clone();
-    let (mut socket, _) = listener.accept().await.unwrap();
+    let mut socket = accept(&listener).await;
     read_request(&mut socket).await;
     guest
         .say(json!({"type": "cancel", "id": 2, "ticket": ticket}))
@@ -329,7 +338,7 @@ async fn a_request_is_dropped_when_its_call_is_cancelled_or_it_takes_too_long() 
     );
 
     guest.ask(call(3, "order")).await;
-    let (mut socket, _) = listener.accept().await.unwrap();
+    let mut socket = accept(&listener).await;
     read_request(&mut socket).await;
     assert_eq!(
         guest.next_where(|message| message["id"] == 3).await["code"],
@@ -403,12 +412,12 @@ async fn a_backend_has_no_more_requests_at_a_time_than_it_takes_and_keeps_its_co
 async fn a_server_that_was_killed_with_a_call_at_work_asks_again_only_where_it_may() {
     for (settings, expected) in [("", "unavailable"), ("repeatable = true", "ok")] {
         let (listener, port) = listen().await;
-        let config = format!("[calls]\ngrace_ms = 300\n{}", cafe(port, settings));
+        let config = format!("[calls]\ngrace_ms = 3000\n{}", cafe(port, settings));
         let mut server = Server::start_with(&config);
         let mut guest = server.connect("/ws?name=kang").await;
         let hello = guest.next_of("hello").await;
         let ticket = guest.ask(call(1, "order")).await["ticket"].clone();
-        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut socket = accept(&listener).await;
         read_request(&mut socket).await;
         server.kill();
         server.restart();
@@ -419,7 +428,7 @@ async fn a_server_that_was_killed_with_a_call_at_work_asks_again_only_where_it_m
             .say(json!({"type": "collect", "id": 2, "ticket": ticket}))
             .await;
         if expected == "ok" {
-            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut socket = accept(&listener).await;
             assert!(read_request(&mut socket).await.contains("\"again\":true"));
             socket
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\"done\"")

@@ -145,9 +145,9 @@ async fn a_server_that_ends_sends_its_sessions_away_one_after_the_other() {
     for number in 0..12 {
         talkers.push(server.guest_in("lobby", &format!("m{number}")).await);
     }
-    server.ask_to_end();
     let closed = Arc::new(AtomicUsize::new(0));
     let began = Instant::now();
+    server.ask_to_end();
     let waits = talkers.into_iter().enumerate().map(|(number, mut talker)| {
         let closed = closed.clone();
         tokio::spawn(async move {
@@ -192,7 +192,10 @@ async fn a_second_signal_ends_the_server_at_once() {
     });
     let ((code, _talker), _, others) = futures_util::future::select_all(first).await;
     assert_eq!(code, 1012);
-    // The other 99 would take as many seconds.
+    // A second later the first is written down.
+    let ((code, _another), _, others) = futures_util::future::select_all(others).await;
+    assert_eq!(code, 1012);
+    // The other 98 would take as many seconds.
     server.ask_to_end();
     let began = Instant::now();
     assert!(server.wait().success());

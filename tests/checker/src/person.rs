@@ -234,7 +234,8 @@ impl Person {
                     }
                 }
                 () = sleep_until(quiet) => {
-                    if is_asked {
+                    // One who comes late has not listened either: what was said may still be on its way.
+                    if is_asked && quiet.elapsed() < QUIET / 4 {
                         return End::Broken;
                     }
                     (heard, is_asked) = (Instant::now(), true);

@@ -23,6 +23,12 @@ fn rows(program: &Program) -> anyhow::Result<Vec<Value>> {
     }
 }
 
+/// Whether there are sessions that are not closed.
+pub(crate) fn are_open(program: &Program) -> anyhow::Result<bool> {
+    let open = program.get("/api/sessions?state=open&limit=1")?;
+    Ok(open["sessions"] != Value::Array(Vec::new()))
+}
+
 /// Compares the rows with what clients know, and tells how many there are of each reason.
 pub(crate) fn check(
     program: &Program,

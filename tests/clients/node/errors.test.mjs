@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { freshRoom, Server, Session } from './helpers.mjs';
 
-describe('a mistake', { timeout: 60_000 }, () => {
+describe('a mistake', { timeout: 300_000 }, () => {
   /** @type {Server} */
   let server;
   before(async () => {
@@ -98,7 +98,7 @@ describe('a mistake', { timeout: 60_000 }, () => {
   });
 });
 
-describe('what is no message of the protocol', { timeout: 60_000 }, () => {
+describe('what is no message of the protocol', { timeout: 300_000 }, () => {
   /** @type {Server} */
   let server;
   before(async () => {

@@ -11,7 +11,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import WebSocket from 'ws';
 
-const WITHIN_MS = 10_000;
+const WITHIN_MS = 30_000;
 
 /** The program `madang`, on a port and a data folder of its own. */
 export class Server {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { freshRoom, Server, Session, TIME } from './helpers.mjs';
 
-describe('over HTTP', { timeout: 60_000 }, () => {
+describe('over HTTP', { timeout: 300_000 }, () => {
   /** @type {Server} */
   let server;
   before(async () => {

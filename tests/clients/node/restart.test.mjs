@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { freshRoom, Server, Session } from './helpers.mjs';
 
-describe('a server that is ended', { timeout: 60_000 }, () => {
+describe('a server that is ended', { timeout: 300_000 }, () => {
   /** @type {Server} */
   let server;
   beforeEach(async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { freshRoom, Server, Session, TIME } from './helpers.mjs';
 
-describe('a room', { timeout: 120_000 }, () => {
+describe('a room', { timeout: 300_000 }, () => {
   /** @type {Server} */
   let server;
   before(async () => {

@@ -60,7 +60,7 @@ async function both(session) {
   return told;
 }
 
-describe('a service in ten lines', { timeout: 60_000 }, () => {
+describe('a service in ten lines', { timeout: 300_000 }, () => {
   const ends = [];
   after(async () => {
     for (const end of ends.reverse()) await end();
@@ -84,7 +84,7 @@ describe('a service in ten lines', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a service that is an HTTP address', { timeout: 60_000 }, () => {
+describe('a service that is an HTTP address', { timeout: 300_000 }, () => {
   const ends = [];
   after(async () => {
     for (const end of ends.reverse()) await end();
@@ -113,7 +113,7 @@ describe('a service that is an HTTP address', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a service that is a session', { timeout: 60_000 }, () => {
+describe('a service that is a session', { timeout: 300_000 }, () => {
   const ends = [];
   after(async () => {
     for (const end of ends.reverse()) await end();

@@ -121,16 +121,16 @@ class AServerThatIsFull(TestCase):
 
 
 class AHeartbeat(TestCase):
-    config = "[times]\nheartbeat_ms = 200\n"
+    config = "[times]\nheartbeat_ms = 1000\n"
 
     async def test_keeps_who_does_nothing_but_answer_it(self):
         quiet, clock = await self.open(), await self.open()
-        self.assertEqual(quiet.hello["heartbeat_ms"], 200)
+        self.assertEqual(quiet.hello["heartbeat_ms"], 1000)
         room = fresh_room()
         await clock.ok("subscribe", room=room)
         # The server itself tells that five heartbeats have passed.
         times = []
-        while not times or times[-1] - times[0] < timedelta(seconds=1):
+        while not times or times[-1] - times[0] < timedelta(seconds=5):
             at = (await clock.ok("send", room=room, text="똑딱"))["at"]
             times.append(datetime.fromisoformat(at))
         await quiet.pong()
