@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { Network } from '../../clients/js/test/network.mjs';
-import { launch, Server } from './helpers.mjs';
+import { launch, seesPassing, Server } from './helpers.mjs';
 
 const WITHIN_MS = 20_000;
 const ORDERED = ['coffee', 'bread', 'smoothie'];
@@ -173,7 +173,9 @@ describe('the café', { timeout: 300_000 }, () => {
     const page = await enter();
     await page.locator('#run-both').click();
     await Promise.all([is(page, 'sync', 'coffee', 'making'), is(page, 'async', 'coffee', 'making')]);
+    const isCut = await seesPassing(page.locator('#state'), '연결이 끊겼어요');
     await page.locator('#cut').click();
+    await isCut();
     await Promise.all([isOver(page, 'sync'), isOver(page, 'async')]);
     assert.deepEqual(await cameOut(page, 'sync'), ORDERED);
     assert.deepEqual((await cameOut(page, 'async')).toSorted(), ORDERED.toSorted());

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { endsWithUs } from '../../clients/js/test/child.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 /** What can be started, and how it is told where to listen and where to keep its data. */
@@ -67,9 +68,7 @@ export class Server {
       env: { ...process.env, NO_COLOR: '1' },
     });
     this.#child = child;
-    const end = () => child.kill('SIGKILL');
-    process.once('exit', end);
-    child.once('exit', () => process.off('exit', end));
+    endsWithUs(child);
     let errors = '';
     child.stderr.on('data', (chunk) => {
       errors = (errors + chunk).slice(-4000);
@@ -117,6 +116,21 @@ export class Server {
     child.kill(signal);
     await ended;
   }
+}
+
+/**
+ * Looks out for words that may be there for a moment only; gives how to wait for them.
+ *
+ * @param {import('playwright-core').Locator} locator @param {string} words
+ */
+export async function seesPassing(locator, words) {
+  const seen = await locator.evaluateHandle((element, expected) => ({
+    it: new Promise((resolve) => {
+      const look = () => element.textContent.includes(expected) && resolve();
+      new MutationObserver(look).observe(element, { childList: true, characterData: true, subtree: true });
+    }),
+  }), words);
+  return () => seen.evaluate(({ it }) => it);
 }
 
 export function launch() {

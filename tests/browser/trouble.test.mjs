@@ -1,7 +1,7 @@
 /** What the page does when the server refuses, forgets, falls silent or loses an answer. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { launch, Visitor } from './helpers.mjs';
+import { launch, seesPassing, Visitor } from './helpers.mjs';
 import { me, message, other, StandIn } from './stand-in.mjs';
 
 describe('the chat page in trouble', { timeout: 600_000 }, () => {
@@ -31,16 +31,6 @@ describe('the chat page in trouble', { timeout: 600_000 }, () => {
   const askedFor = (type) => (session) => session.commands.some((command) => command.type === type);
   const last = (session, type) => session.commands.filter((command) => command.type === type).at(-1);
   const join = () => visitor.join('강호동', 'lobby');
-  /** Looks out for words that may be there for a moment only; gives how to wait for them. */
-  const seesPassing = async (locator, words) => {
-    const seen = await locator.evaluateHandle((element, expected) => ({
-      it: new Promise((resolve) => {
-        const look = () => element.textContent.includes(expected) && resolve();
-        new MutationObserver(look).observe(element, { childList: true, characterData: true, subtree: true });
-      }),
-    }), words);
-    return () => seen.evaluate(({ it }) => it);
-  };
   /** A clock that the test turns. A worker has its own, so the page gets a connection of its own. */
   const takeTheClock = async () => {
     await visitor.leave();

@@ -23,8 +23,6 @@ CASES = 517
 
 #: Most cases do nothing but wait.
 AT_ONCE = 4
-#: So many cases are run once more at most.
-LATE_AT_MOST = 5
 #: No run takes so long.
 WITHIN_S = 2 * 60 * 60
 
@@ -65,33 +63,16 @@ def test(role, options):
         cases = list(expected)
 
     print(f"\nconformance: {role}", flush=True)
-    results = run(role, options, cases)
+    run = asyncio.wait_for(ROLES[role](options.programs, cases), WITHIN_S)
+    results = asyncio.run(run)
     if options.record:
         return record(results)
-    results = look_again(role, options, results, expected)
     code = compare(role, results, expected)
     if options.report:
         kosoku._report.write_reports(results, str(options.report / role))
         if code:
             print(f"what was sent in each case: {options.report / role / 'index.html'}")
     return code
-
-
-def run(role, options, cases):
-    return asyncio.run(asyncio.wait_for(ROLES[role](options.programs, cases), WITHIN_S))
-
-
-def look_again(role, options, results, expected):
-    """The same results, but for a few that differ: those cases are run once more, each alone.
-
-    Many cases give up after half a second, for which a busy machine may stand still.
-    """
-    late = dict(differences(results, expected))
-    if not late or len(late) > LATE_AT_MOST or not late.keys() <= expected.keys():
-        return results
-    print("run once more, each alone:", *late.values(), sep="\n")
-    again = [result for case in late for result in run(role, options, [case])]
-    return [result for result in results if result.case_id not in late] + again
 
 
 def is_of_every_run(case):
@@ -181,21 +162,16 @@ def taking_bytes(on_message):
     return mended
 
 
-def differences(results, expected):
-    """The cases that are not as expected, each with what is to be said of it."""
-    found = {result.case_id: result for result in results}
-    differing = [(case, f"{case}: not run") for case in expected if case not in found]
-    for case, result in found.items():
-        if case not in expected:
-            differing.append((case, f"{case}: not among the cases of this run"))
-        elif expected[case] not in GOOD or verdicts(result) != {expected[case]}:
-            differing.append((case, f"{case}: {told(result)}; expected: {expected[case]}"))
-    return differing
-
-
 def compare(role, results, expected):
     """Prints a line for each section and what differs; gives the exit code."""
-    differing = differences(results, expected)
+    found = {result.case_id: result for result in results}
+    differences = [f"{case}: not run" for case in expected if case not in found]
+    for case, result in found.items():
+        if case not in expected:
+            differences.append(f"{case}: not among the cases of this run")
+        elif expected[case] not in GOOD or verdicts(result) != {expected[case]}:
+            differences.append(f"{case}: {told(result)}; expected: {expected[case]}")
+
     counts = {}
     for result in results:
         section = result.case_id.split(".")[0]
@@ -203,10 +179,10 @@ def compare(role, results, expected):
     for section in sorted(counts):
         print(f"section {section:>2}  {in_words(counts[section])}")
     total = in_words(sum(counts.values(), Counter()))
-    print(f"{role}: {len(results)} cases: {total}, {len(differing)} not as expected")
-    for _, difference in differing:
+    print(f"{role}: {len(results)} cases: {total}, {len(differences)} not as expected")
+    for difference in differences:
         print(difference)
-    return 1 if differing or not results else 0
+    return 1 if differences or not results else 0
 
 
 def verdicts(result):

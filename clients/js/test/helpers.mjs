@@ -11,6 +11,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { WebSocket } from 'ws';
 import { madang } from '../madang.js';
+import { endsWithUs } from './child.mjs';
 
 export { Network } from './network.mjs';
 
@@ -46,9 +47,7 @@ export class Server {
     const args = ['serve', '--listen', '127.0.0.1:0', '--data', this.#data, '--config', path.join(this.#folder, 'madang.toml')];
     const child = spawn(process.env.MADANG_BIN, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
-    const end = () => child.kill('SIGKILL');
-    process.once('exit', end);
-    child.once('exit', () => process.off('exit', end));
+    endsWithUs(child);
     child.stderr.on('data', (chunk) => {
       this.#log = (this.#log + chunk).slice(-4000);
     });

@@ -19,6 +19,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 const WRITERS: usize = 8;
+/// With fewer messages acknowledged a run shows little.
+const ENOUGH: usize = 100;
+
+fn acknowledged(writers: &[Writer]) -> usize {
+    writers.iter().map(|writer| writer.acknowledged.len()).sum()
+}
 
 /// Someone who writes one message after the other, and sends again what was not answered.
 struct Writer {
@@ -99,9 +105,8 @@ async fn after_power_cuts_every_acknowledged_message_is_there_once_and_in_its_pl
     let mut epoch = Value::Null;
     let cuts = number("MADANG_CUTS", 12);
     for seed in first..first + 10 * cuts {
-        let acknowledged: usize = writers.iter().map(|writer| writer.acknowledged.len()).sum();
         // A slow disk takes little in a round.
-        if seed >= first + cuts && acknowledged > 100 {
+        if seed >= first + cuts && acknowledged(&writers) > ENOUGH {
             break;
         }
         let mut rng = Rng::with_seed(seed);
@@ -157,8 +162,8 @@ async fn after_power_cuts_every_acknowledged_message_is_there_once_and_in_its_pl
         let kept = fs::read_to_string(server.data().join("admin.token")).unwrap();
         assert_eq!(kept, token, "seed {seed}");
     }
-    let acknowledged: usize = writers.iter().map(|writer| writer.acknowledged.len()).sum();
-    assert!(acknowledged > 100, "{acknowledged} acknowledged");
+    let acknowledged = acknowledged(&writers);
+    assert!(acknowledged > ENOUGH, "{acknowledged} acknowledged");
 }
 
 /// Syncs fail: of the log before the database file, of the file itself, or of all.

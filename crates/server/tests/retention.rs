@@ -10,7 +10,8 @@ use common::{PATIENCE, Server};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-const TEN: &str = "[retention]\nevery_seconds = 1\n[retention.open]\nevents = 10\n";
+const TEN: &str = "[retention]\nevery_seconds = 1\n[retention.open]\nevents = 10\n\
+                   [times]\nheartbeat_ms = 3600000\n";
 
 /// Waits until the log of 'lobby' begins with this event.
 async fn begins_with(server: &Server, first: u64) {
@@ -32,7 +33,7 @@ fn say(number: u64) -> Value {
 
 #[tokio::test]
 async fn the_newest_are_kept_the_gap_is_told_and_nobody_live_misses_a_word() {
-    let mut server = Server::start_with(&format!("{TEN}[times]\nheartbeat_ms = 3600000\n"));
+    let mut server = Server::start_with(TEN);
     let mut watcher = server.guest_in("lobby", "watcher").await;
     let mut writer = server.guest("writer").await;
     for number in 1..=300 {
@@ -77,9 +78,7 @@ async fn the_newest_are_kept_the_gap_is_told_and_nobody_live_misses_a_word() {
 
 #[tokio::test]
 async fn who_reads_so_slowly_that_the_log_leaves_them_behind_is_told_the_gap() {
-    let server = Server::start_with(&format!(
-        "{TEN}[times]\nheartbeat_ms = 3600000\n[limits]\nring_events = 4\n"
-    ));
+    let server = Server::start_with(&format!("{TEN}[limits]\nring_events = 4\n"));
     let mut slow = server.guest_in("lobby", "slow").await;
     let mut writer = server.guest("writer").await;
     let text = "x".repeat(30_000);

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import WebSocket from 'ws';
+import { endsWithUs } from '../../../clients/js/test/child.mjs';
 
 const WITHIN_MS = 30_000;
 
@@ -42,6 +43,7 @@ export class Server {
     assert.ok(process.env.MADANG_BIN, 'MADANG_BIN must be the path of the program madang');
     const args = ['serve', '--listen', `127.0.0.1:${port}`, '--data', this.#data, '--config', this.#configuration];
     this.#child = spawn(process.env.MADANG_BIN, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    endsWithUs(this.#child);
     this.#child.stderr.on('data', (chunk) => {
       this.#log = (this.#log + chunk).slice(-4000);
     });

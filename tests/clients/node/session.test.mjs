@@ -141,7 +141,7 @@ describe('a server that is full', { timeout: 300_000 }, () => {
 describe('a heartbeat', { timeout: 300_000 }, () => {
   it('keeps who answers it and ends who does not', async () => {
     // A machine that stands still for two heartbeats has not answered either; slower ones tell the two apart.
-    for (const slower of [1, 5, 25]) if (await keepsWhoAnswers(200 * slower)) return;
+    for (const heartbeat of [200, 1000, 5000]) if (await keepsWhoAnswers(heartbeat)) return;
     assert.fail('who answered was ended');
   });
 
